@@ -1,0 +1,188 @@
+// `npm run demo`: real webhooks through a running broker, client processes on both sides, and at the end the books.
+// Always: (1) stdout holds the result alone (tables, or one JSON object with --json); (2) it ends by itself within a deadline; (3) no client
+// process outlives it. Ctrl-C once: publish no more, finish, and do the books; twice: end at once.
+// Exit codes: 0 the books balance, 1 they do not, 2 a wrong flag, 3 no broker, or a run that failed, 130 interrupted.
+
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import type { Connection } from 'leveret-client';
+import { Cast } from './cast.ts';
+import { type JournalRecord, readJournals } from './journal.ts';
+import { type Ledger, reckon } from './ledger.ts';
+import { DEAD_QUEUE, SERVICES, WORKERS } from './plan.ts';
+import { type Progress, progressOn } from './progress.ts';
+import { report } from './report.ts';
+import { reach, SAMPLE_MS, sample, setStage, settle, Unreachable } from './stage.ts';
+
+const USAGE = `npm run demo -- [options]
+  --url URL        the broker (ws://127.0.0.1:15672/ws)
+  --messages N     how many webhooks to publish (3290: ten rounds of the 329 examples)
+  --rate N         how many a second (330)
+  --seed N         which failures and which order (1)
+  --journals DIR   keep what the client processes write down, in an empty directory
+  --json           the result as one JSON object`;
+
+// The slowest worker takes 28 ms for one message in eight; the rest is for starting, expiring and slow machines.
+const DEADLINE_MS = 40_000;
+const DEADLINE_MS_PER_MESSAGE = 8;
+
+interface Options {
+  readonly url: string;
+  readonly messages: number;
+  readonly perSecond: number;
+  readonly seed: number;
+  readonly journals: string | undefined;
+  readonly json: boolean;
+}
+
+class UsageError extends Error {}
+
+function readOptions(): Options | undefined {
+  const text = (standard: string) => ({ type: 'string' as const, default: standard });
+  const flags = { url: text('ws://127.0.0.1:15672/ws'), messages: text('3290'), rate: text('330'), seed: text('1') };
+  const more = { journals: { type: 'string' as const }, json: { type: 'boolean' as const }, help: { type: 'boolean' as const } };
+  try {
+    const { values } = parseArgs({ options: { ...flags, ...more } });
+    if (values.help) return undefined;
+    if (!/^wss?:\/\//.test(values.url))
+      throw new UsageError(`--url ${values.url}: a WebSocket address is wanted, like ws://127.0.0.1:15672/ws`);
+    const perSecond = positive('--rate', values.rate);
+    const seed = positive('--seed', values.seed);
+    return {
+      url: values.url,
+      messages: positive('--messages', values.messages),
+      perSecond,
+      seed,
+      journals: values.journals,
+      json: values.json === true,
+    };
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new UsageError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function positive(flag: string, text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1 || number > 10_000_000)
+    throw new UsageError(`${flag} ${text}: a whole number from 1 is wanted`);
+  return number;
+}
+
+interface Outcome {
+  readonly ledger: Ledger;
+  readonly records: readonly JournalRecord[];
+}
+
+/** The whole run. `interrupted` aborts on the first Ctrl-C. */
+async function run(options: Options, directory: string, progress: Progress, interrupted: AbortSignal): Promise<Outcome> {
+  const { url, messages, perSecond, seed } = options;
+  const connection = await reach(url);
+  let cast: Cast | undefined;
+  try {
+    await setStage(connection, url);
+    progress.say(`Starting ${SERVICES.length} services and ${WORKERS.length} workers, each a process of its own, on ${url}`);
+    cast = new Cast({ url, journals: directory, seed, messages, perSecond });
+    await perform(connection, cast, progress, interrupted);
+    progress.say('Everything is published and worked off. Sending the processes home and doing the books.');
+    await cast.dismiss();
+    const records = readJournals(directory);
+    return { ledger: reckon({ sample: await sample(connection), records, deadQueue: DEAD_QUEUE }), records };
+  } finally {
+    progress.end();
+    cast?.kill();
+    await connection.close();
+  }
+}
+
+async function perform(connection: Connection, cast: Cast, progress: Progress, interrupted: AbortSignal): Promise<void> {
+  await cast.all('worker', 'ready');
+  cast.order('worker', 'start');
+  await cast.all('service', 'ready');
+  cast.order('service', 'start');
+  const published = new AbortController();
+  const watching = watch(connection, cast, progress, published.signal);
+  const stop = (): void => cast.order('service', 'stop');
+  interrupted.addEventListener('abort', stop, { once: true });
+  if (interrupted.aborted) stop();
+  try {
+    await Promise.race([cast.all('service', 'done'), watching.then(() => new Promise<never>(() => undefined))]);
+  } finally {
+    published.abort();
+  }
+  await watching;
+  const never = new AbortController();
+  const settling = settle(connection, (counts) => progress.show(cast.handled('service'), counts), never.signal);
+  try {
+    await Promise.race([settling, cast.failure]);
+  } finally {
+    never.abort();
+  }
+  progress.end();
+}
+
+async function watch(connection: Connection, cast: Cast, progress: Progress, until: AbortSignal): Promise<void> {
+  while (!until.aborted) {
+    progress.show(cast.handled('service'), await sample(connection));
+    await sleep(SAMPLE_MS);
+  }
+}
+
+function print({ ledger, records }: Outcome, json: boolean): void {
+  if (json) {
+    const published = records.filter((record) => record.did === 'published').length;
+    process.stdout.write(`${JSON.stringify({ ...ledger, published })}\n`);
+  } else {
+    process.stdout.write(`\n${report(ledger, records, process.stdout.isTTY)}\n`);
+  }
+}
+
+function journalsDirectory({ journals }: Options): string {
+  if (journals === undefined) return mkdtempSync(join(tmpdir(), 'leveret-demo-'));
+  mkdirSync(journals, { recursive: true });
+  // Old lines would be counted as this run's.
+  if (readdirSync(journals).length > 0) throw new UsageError(`--journals ${journals}: the directory is not empty`);
+  return journals;
+}
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  if (options === undefined) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const directory = journalsDirectory(options);
+  const progress = progressOn(options.json ? 'none' : process.stderr.isTTY ? 'bar' : 'lines', options.messages);
+  const interrupted = new AbortController();
+  process.on('SIGINT', () => {
+    if (interrupted.signal.aborted) process.exit(130);
+    progress.say('Interrupted: publishing no more, finishing what is under way. Once more to end at once.');
+    interrupted.abort();
+  });
+  const deadlineMs = DEADLINE_MS + options.messages * Math.max(DEADLINE_MS_PER_MESSAGE, 2_000 / options.perSecond);
+  const deadline = setTimeout(() => {
+    progress.end();
+    console.error(`The demo is not done after ${Math.round(deadlineMs / 1_000)} s and gives up. Its journals: ${directory}`);
+    process.exit(3);
+  }, deadlineMs);
+  try {
+    const outcome = await run(options, directory, progress, interrupted.signal);
+    print(outcome, options.json);
+    if (!outcome.ledger.balanced) console.error(`What the client processes wrote down: ${directory}`);
+    else if (options.journals === undefined) rmSync(directory, { recursive: true });
+    return interrupted.signal.aborted ? 130 : outcome.ledger.balanced ? 0 : 1;
+  } finally {
+    clearTimeout(deadline);
+  }
+}
+
+try {
+  process.exit(await main());
+} catch (error) {
+  if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}`);
+  else console.error(error instanceof Unreachable ? error.message : error);
+  process.exit(error instanceof UsageError ? 2 : 3);
+}
