@@ -81,7 +81,7 @@ export class Stored implements Place {
 
 /** Flags that a queue keeps with each message and the log with each reference. */
 export const MessageFlag = {
-  /** delivery-mode 2 in a durable queue: survives a restart. */
+  /** delivery-mode 2: survives a restart in every durable queue that holds it. */
   Persistent: 1,
   /** Was delivered before: the next delivery says so. */
   Redelivered: 2,

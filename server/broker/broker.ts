@@ -1,0 +1,337 @@
+// The broker: its vhosts and sessions, and the turn in which everything that was asked is carried out. hot
+// Always: (1) input only marks what is to be done; one deferred end of turn dispatches queues, commits the log, confirms, and flushes every
+// touched session once; (2) nothing is confirmed before the log calls it durable; (3) one queue has at most its share of a turn; (4) under a
+// memory alarm publishers get no credit while consumers drain on.
+// Refuses: sockets, files, timers of its own, logging: ports.ts has what it may ask of the world.
+
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { Sample } from '../../shared/protocol/control.ts';
+import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, RecoverySink, Stored, Turns } from '../ports.ts';
+import type { DeadLetters } from './dead-letter.ts';
+import { Schedule } from './expiry.ts';
+import { generateName } from './names.ts';
+import { Queue } from './queue.ts';
+import { readQueueSettings } from './queue-arguments.ts';
+import { REPLY_TO, ReplyConsumers } from './reply-to.ts';
+import { Router } from './router.ts';
+import { Session, type SessionSink } from './session.ts';
+import { sampleVhost } from './stats.ts';
+import { type QueueOptions, Vhost } from './vhost.ts';
+
+/** Named limits; security.md gives the reasons. */
+export interface BrokerLimits {
+  /** The largest body. */
+  readonly messageBytes: number;
+  /** Publishers are held back above this many bytes of messages in memory, until four fifths of it. */
+  readonly memoryBytes: number;
+  /** How long a delivery may stay unacked where nothing else says so. */
+  readonly consumerTimeoutMs: number;
+  readonly publisherWindowBytes: number;
+  readonly consumersPerSession: number;
+  readonly unackedBytesPerSession: number;
+}
+
+export const defaultLimits: BrokerLimits = {
+  messageBytes: 16 * 1024 * 1024, // RabbitMQ 4's default
+  memoryBytes: 1024 * 1024 * 1024,
+  consumerTimeoutMs: 30 * 60_000, // RabbitMQ's default
+  publisherWindowBytes: 8 * 1024 * 1024,
+  consumersPerSession: 1_000,
+  unackedBytesPerSession: 64 * 1024 * 1024,
+};
+
+export interface BrokerOptions {
+  readonly log: MessageLog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly turns: Turns;
+  readonly notices: Notices;
+  readonly limits: BrokerLimits;
+}
+
+/** Who a session speaks for. */
+export interface Identity {
+  readonly user: string;
+  readonly vhost: string;
+  /** Of the connection, for people. */
+  readonly name: string;
+}
+
+interface Waiting {
+  readonly lsn: Lsn;
+  readonly done: () => void;
+}
+
+const ALARM_CLEARS_AT = 0.8; // of memoryBytes: hysteresis, or the alarm would flutter
+
+export class Broker implements LogListener, RecoverySink {
+  readonly log: MessageLog;
+  readonly clock: Clock;
+  readonly notices: Notices;
+  readonly limits: BrokerLimits;
+  readonly schedule: Schedule;
+  readonly router: Router;
+  readonly replyConsumers: ReplyConsumers;
+  /** Sessions with publishes that are not confirmed yet. */
+  readonly unconfirmed = new Set<Session>();
+  /** The memory alarm. */
+  isBlocked = false;
+  publishedCount = 0;
+  unroutableCount = 0;
+
+  readonly #random: Random;
+  readonly #turns: Turns;
+  readonly #vhosts = new Map<string, Vhost>();
+  readonly #replyQueues = new Map<Vhost, Queue>();
+  readonly #queuesByNumber = new Map<number, Queue>();
+  readonly #sessions = new Set<Session>();
+  #touchedQueues: Queue[] = [];
+  #touchedDeadLetters: DeadLetters[] = [];
+  #touchedSessions: Session[] = [];
+  #waiting: Waiting[] = [];
+  #nextQueueNumber = 1;
+  #isTurnDeferred = false;
+  #isClosed = false;
+  readonly #endTurnTask = (): void => this.#endTurn();
+
+  constructor(options: BrokerOptions) {
+    this.log = options.log;
+    this.clock = options.clock;
+    this.notices = options.notices;
+    this.limits = options.limits;
+    this.#random = options.random;
+    this.#turns = options.turns;
+    this.schedule = new Schedule(options.clock, () => {
+      this.schedule.run(this.clock.now());
+      this.wake();
+    });
+    this.router = new Router(options.notices);
+    this.replyConsumers = new ReplyConsumers(options.random);
+    this.#addVhost('/');
+    this.log.open(this, this);
+    this.#queuesByNumber.clear();
+  }
+
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  vhost(name: string): Vhost | undefined {
+    return this.#vhosts.get(name);
+  }
+
+  openSession(sink: SessionSink, identity: Identity): Session {
+    const vhost = this.#vhosts.get(identity.vhost);
+    if (vhost === undefined) throw new AmqpError(ReplyCode.NotAllowed, `vhost '${identity.vhost}' not found`, { path: '/vhost' });
+    const session = new Session(this, vhost, this.randomName(), identity, sink);
+    this.#sessions.add(session);
+    return session;
+  }
+
+  forgetSession(session: Session): void {
+    this.#sessions.delete(session);
+    this.unconfirmed.delete(session);
+    this.wake();
+  }
+
+  sample(match: (queue: string) => boolean, vhost = '/'): Sample {
+    return sampleVhost(this, vhost, match);
+  }
+
+  /** Ends every session and the log. */
+  close(): void {
+    if (this.#isClosed) return;
+    for (const session of [...this.#sessions]) {
+      session.sink.close(new AmqpError(ReplyCode.ConnectionForced, 'broker shut down'));
+      session.close();
+    }
+    this.#isClosed = true;
+    this.schedule.close();
+    this.log.close();
+  }
+
+  // The turn.
+
+  /** There is something to do at the end of this turn. */
+  wake(): void {
+    if (this.#isTurnDeferred || this.#isClosed) return;
+    this.#isTurnDeferred = true;
+    this.#turns.defer(this.#endTurnTask);
+  }
+
+  /** `queue` may have messages for consumers. */
+  touch(queue: Queue): void {
+    if (queue.isTouched) return;
+    queue.isTouched = true;
+    this.#touchedQueues.push(queue);
+    this.wake();
+  }
+
+  touchDeadLetters(deadLetters: DeadLetters): void {
+    if (deadLetters.isTouched) return;
+    deadLetters.isTouched = true;
+    this.#touchedDeadLetters.push(deadLetters);
+    this.wake();
+  }
+
+  touchSession(session: Session): void {
+    if (session.isTouched || session.isClosed) return;
+    session.isTouched = true;
+    this.#touchedSessions.push(session);
+    this.wake();
+  }
+
+  /** Runs `done` once `lsn` is durable: now, where it is. */
+  whenDurable(lsn: Lsn, done: () => void): void {
+    if (lsn <= this.log.durableLsn) {
+      done();
+      return;
+    }
+    this.#waiting.push({ lsn, done });
+    this.wake();
+  }
+
+  #endTurn(): void {
+    this.#isTurnDeferred = false;
+    if (this.#isClosed) return;
+    this.#dispatchQueues();
+    this.#watchMemory();
+    this.log.commit();
+    this.#flushSessions();
+  }
+
+  #dispatchQueues(): void {
+    const now = this.clock.now();
+    // Dead letters first, then consumers: what dies in a dispatch goes on in the next turn, so a cycle cannot hold this one.
+    const deadLetters = this.#touchedDeadLetters;
+    this.#touchedDeadLetters = [];
+    for (const each of deadLetters) {
+      each.isTouched = false;
+      if (each.process()) this.touchDeadLetters(each);
+    }
+    const queues = this.#touchedQueues;
+    this.#touchedQueues = [];
+    for (const queue of queues) {
+      queue.isTouched = false;
+      if (queue.isDeleted) continue;
+      const hasMore = queue.dispatch(now);
+      queue.held?.admit(now);
+      if (hasMore) this.touch(queue);
+    }
+  }
+
+  #flushSessions(): void {
+    const sessions = this.#touchedSessions;
+    this.#touchedSessions = [];
+    for (const session of sessions) {
+      session.isTouched = false;
+      if (session.isClosed) continue;
+      session.endTurn();
+      session.sink.flush();
+    }
+  }
+
+  #watchMemory(): void {
+    const { memoryBytes } = this.limits;
+    if (!this.isBlocked && this.log.memoryBytes > memoryBytes) {
+      this.isBlocked = true;
+      this.notices.notice({ kind: 'memory.alarm', text: 'publishers are held back: messages use too much memory', fields: { bytes: this.log.memoryBytes, limit: memoryBytes } });
+      for (const session of this.#sessions) session.tellBlocked();
+    } else if (this.isBlocked && this.log.memoryBytes < memoryBytes * ALARM_CLEARS_AT) {
+      this.isBlocked = false;
+      this.notices.notice({ kind: 'memory.alarm.cleared', text: 'publishers go on', fields: { bytes: this.log.memoryBytes } });
+      for (const session of this.#sessions) this.touchSession(session);
+    }
+  }
+
+  // The log's listener.
+
+  durable(lsn: Lsn): void {
+    for (const session of this.unconfirmed) {
+      if (session.confirmUpTo(lsn)) this.unconfirmed.delete(session);
+      this.touchSession(session);
+    }
+    if (this.#waiting.length === 0) return;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const each of waiting) {
+      if (each.lsn <= lsn) each.done();
+      else this.#waiting.push(each);
+    }
+  }
+
+  /** Whether what was sent is stored is not known: every connection must learn that its open confirms are void. */
+  unknown(_fromLsn: Lsn, cause: Error): void {
+    this.notices.notice({ kind: 'log.unknown', text: 'the fate of recent publishes is unknown: connections are closed', fields: { cause: cause.message } });
+    for (const session of [...this.#sessions]) {
+      session.sink.close(new AmqpError(ReplyCode.InternalError, 'the message log lost track of recent publishes'));
+      session.close();
+    }
+  }
+
+  // Recovery.
+
+  definition(definition: Definition): void {
+    const vhost = this.#vhosts.get(String(definition['vhost']));
+    vhost?.restore(definition);
+  }
+
+  message(queueNumber: number, stored: Stored): void {
+    this.#queuesByNumber.get(queueNumber)?.restore(stored);
+  }
+
+  // What vhosts and sessions ask for.
+
+  randomName(): string {
+    return generateName('', this.#random);
+  }
+
+  /** A queue that nobody can name: what a tap holds until its session has taken it. */
+  createTap(vhost: Vhost, owner: object, buffer: number): Queue {
+    const name = `amq.tap-${this.randomName()}`;
+    const args = new Map([['x-max-length', buffer]]);
+    return this.#hiddenQueue(vhost, name, owner, args, true);
+  }
+
+  /** What consumers of direct reply-to consume from: always empty. */
+  replyQueue(vhost: Vhost): Queue {
+    let queue = this.#replyQueues.get(vhost);
+    if (queue === undefined) {
+      queue = this.#hiddenQueue(vhost, REPLY_TO, undefined, new Map(), false);
+      this.#replyQueues.set(vhost, queue);
+    }
+    return queue;
+  }
+
+  /** Counted and told once for each message that a cycle ends. */
+  deadLetterCycle(from: Queue, to: Queue): void {
+    this.notices.notice({ kind: 'dead-letter.cycle', text: 'message dropped: it has been dead-lettered in a cycle without a reject', fields: { queue: from.name, target: to.name } });
+  }
+
+  #hiddenQueue(vhost: Vhost, name: string, owner: object | undefined, args: Map<string, number>, isTap: boolean): Queue {
+    const settings = readQueueSettings(args, { vhost: vhost.name, queue: name });
+    return new Queue(this, vhost, { name, number: this.#nextQueueNumber++, durable: false, autoDelete: false, exclusiveOwner: owner, arguments: args, settings, isTap });
+  }
+
+  #addVhost(name: string): void {
+    this.#vhosts.set(
+      name,
+      new Vhost(name, {
+        random: this.#random,
+        createQueue: (vhost: Vhost, queueName: string, options: QueueOptions): Queue => this.#createQueue(vhost, queueName, options),
+        define: (definition: Definition): void => {
+          this.log.define(definition);
+          this.wake();
+        },
+      }),
+    );
+  }
+
+  #createQueue(vhost: Vhost, name: string, options: QueueOptions): Queue {
+    const number = options.number ?? this.#nextQueueNumber;
+    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, number + 1);
+    const queue = new Queue(this, vhost, { ...options, name, number, isTap: false });
+    if (options.number !== undefined) this.#queuesByNumber.set(number, queue);
+    return queue;
+  }
+}

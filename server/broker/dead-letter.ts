@@ -1,0 +1,223 @@
+// Dead letters: from a queue with a dead-letter exchange, with the history of their deaths, to where that exchange routes them.
+// Always: (1) leaving the source and entering the targets is one record of the log; (2) they go in the order in which they died; (3) the
+// target's refusal (a full queue) makes rejected, expired and over-delivered messages wait here, outside the length limit, and drops victims
+// of a length limit; (4) a cycle without a reject in it ends: the message is dropped and counted; (5) expiration is taken off.
+// x-death as RabbitMQ 4.x writes it: newest first, one entry per queue and reason. A publisher's own x-death is not this broker's: it is replaced.
+// RabbitMQ differs: its dead letters go to a full target at the cost of being lost there.
+
+import type { FieldTable, FieldValue } from '../../shared/amqp/table.ts';
+import { Typed } from '../../shared/amqp/table.ts';
+import { Content, encodeContent } from '../../shared/content.ts';
+import { Ring } from '../../shared/ring.ts';
+import { Append, MessageFlag, REFUSED, type ReadWaiter, Stored, View } from '../ports.ts';
+import type { Broker } from './broker.ts';
+import { Alarm } from './expiry.ts';
+import type { Queue } from './queue.ts';
+import { Route } from './router.ts';
+
+export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
+
+const RETRY_MS = 1_000; // a full target is asked again once a second
+const ROUND_MAX = 2_000; // dead letters of one queue before others have their turn
+
+interface DeadLetter {
+  readonly stored: Stored;
+  readonly reason: DeathReason;
+  readonly diedAt: number;
+}
+
+/** The dead letters of one queue that have not left it yet. */
+export class DeadLetters implements ReadWaiter {
+  /** In the broker's list of queues with work here. */
+  isTouched = false;
+  readonly #broker: Broker;
+  readonly #queue: Queue;
+  readonly #waiting = new Ring<DeadLetter>();
+  readonly #retry = new Alarm(() => this.#broker.touchDeadLetters(this));
+  readonly #view = new View();
+  readonly #source = new Content();
+  readonly #content = new Content();
+  readonly #route = new Route();
+  readonly #append = new Append();
+  readonly #stored = new Stored();
+
+  constructor(broker: Broker, queue: Queue) {
+    this.#broker = broker;
+    this.#queue = queue;
+  }
+
+  get size(): number {
+    return this.#waiting.length;
+  }
+
+  push(stored: Stored, reason: DeathReason): void {
+    this.#waiting.push({ stored: new Stored().copyFrom(stored), reason, diedAt: this.#broker.clock.now() });
+    this.#broker.touchDeadLetters(this);
+  }
+
+  /** Sends on what can go. True when its share of the turn is used up. */
+  process(): boolean {
+    for (let left = ROUND_MAX; left > 0; left--) {
+      const letter = this.#waiting.peek();
+      if (letter === undefined) return false;
+      const { stored } = letter;
+      if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, this.#view, this)) return false;
+      if (!this.#send(letter)) {
+        this.#broker.schedule.setBy(this.#retry, this.#broker.clock.now() + RETRY_MS);
+        return false;
+      }
+      this.#waiting.shift();
+    }
+    return this.#waiting.length > 0;
+  }
+
+  readable(): void {
+    this.#broker.touchDeadLetters(this);
+  }
+
+  /** The queue is going: so are these. */
+  drop(): void {
+    this.#broker.schedule.clear(this.#retry);
+    for (let letter = this.#waiting.shift(); letter !== undefined; letter = this.#waiting.shift()) this.#settle(letter.stored);
+  }
+
+  #settle(stored: Stored): void {
+    this.#broker.log.settle(this.#queue.number, stored.seq, stored.slab, stored.length, stored.flags);
+  }
+
+  /** False: a target refused, and the letter is one that waits. */
+  #send(letter: DeadLetter): boolean {
+    const queue = this.#queue;
+    const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
+    const exchange = queue.vhost.exchanges.get(deadLetterExchange ?? '');
+    if (exchange === undefined) {
+      this.#broker.notices.notice({ kind: 'dead-letter.missing', text: 'dead-letter exchange does not exist: message dropped', fields: { queue: queue.name, exchange: deadLetterExchange ?? '' } });
+      queue.counts[letter.reason === 'expired' ? 'expired' : 'dropped']++;
+      this.#settle(letter.stored);
+      return true;
+    }
+    const { stored } = letter;
+    const source = this.#source.read(this.#view.bytes, this.#view.start, this.#view.start + stored.length);
+    const deaths = recordDeath(source, stored, queue.name, letter.reason, letter.diedAt);
+    const run = rewrite(source, exchange.name, deadLetterRoutingKey, deaths);
+    const content = this.#content.read(run, 0, run.length);
+    this.#broker.router.route(queue.vhost, exchange, content.key, content, this.#route);
+    return this.#move(letter, content, this.#withoutCycles(letter.reason, deaths));
+  }
+
+  /** The route's queues, less those this letter has been in already in a cycle that nobody's reject keeps turning. */
+  #withoutCycles(reason: DeathReason, deaths: readonly Death[]): Queue[] {
+    const { queues } = this.#route;
+    if (reason === 'rejected') return queues;
+    return queues.filter((target) => {
+      const visited = deaths.findIndex((death) => death.queue === target.name);
+      const isCycle = visited >= 0 && !deaths.slice(0, visited + 1).some((death) => death.reason === 'rejected');
+      if (isCycle) this.#broker.deadLetterCycle(this.#queue, target);
+      return !isCycle;
+    });
+  }
+
+  #move(letter: DeadLetter, content: Content, targets: readonly Queue[]): boolean {
+    const queue = this.#queue;
+    const now = this.#broker.clock.now();
+    const takers = targets.filter((target) => target.hasRoom(content.bodyBytes, now));
+    if (takers.length < targets.length) {
+      if (letter.reason !== 'maxlen') return false;
+      for (const target of targets) if (!takers.includes(target)) target.counts.refused++;
+    }
+    const { stored } = letter;
+    const append = this.#append;
+    const flags = (stored.flags & MessageFlag.Persistent) | MessageFlag.Deaths;
+    append.begin(content.bytes, content.start, content.end, content.bodyBytes, flags);
+    for (const target of takers) append.add(target.number, target.takeSeq(), target.priorityFor(content.priority), target.deadlineFor(Number.POSITIVE_INFINITY, now));
+    if (this.#broker.log.move(queue.number, stored.seq, stored.slab, stored.length, stored.flags, append) === REFUSED) return false;
+    const isVictim = takers.length === 0 && targets.length > 0;
+    queue.counts[isVictim ? 'dropped' : 'deadLettered']++;
+    for (let i = 0; i < takers.length; i++) (takers[i] as Queue).enqueue(enter(append, i, this.#stored), now);
+    return true;
+  }
+}
+
+/** What the i-th queue of `append` keeps of the message. */
+export function enter(append: Append, i: number, into: Stored): Stored {
+  into.seq = append.seqs[i] as number;
+  into.slab = append.place.slab;
+  into.offset = append.place.offset;
+  into.length = append.place.length;
+  into.bodyBytes = append.bodyBytes;
+  into.priority = append.priorities[i] as number;
+  into.flags = append.flags;
+  into.deliveryCount = 0;
+  into.deadline = append.deadlines[i] as number;
+  return into;
+}
+
+interface Death {
+  readonly queue: string;
+  readonly reason: string;
+  readonly entry: FieldTable;
+}
+
+/** The history with this death in it, newest first. */
+function recordDeath(content: Content, stored: Stored, queue: string, reason: DeathReason, diedAt: number): Death[] {
+  const history = stored.flags & MessageFlag.Deaths ? readDeaths(content.headers?.get('x-death')) : [];
+  const before = history.find((death) => death.queue === queue && death.reason === reason);
+  const others = history.filter((death) => death !== before);
+  if (before !== undefined) {
+    before.entry.set('count', new Typed('l', integer(before.entry.get('count')) + 1));
+    return [before, ...others];
+  }
+  const keys: FieldValue[] = [content.key, ...strings(content.headers?.get('CC'))];
+  const entry: FieldTable = new Map<string, FieldValue>([
+    ['count', new Typed('l', 1)],
+    ['reason', reason],
+    ['queue', queue],
+    ['time', new Typed('T', Math.floor(diedAt / 1000))],
+    ['exchange', content.exchange],
+    ['routing-keys', keys],
+  ]);
+  const { expiration } = content;
+  if (expiration !== undefined) entry.set('original-expiration', expiration);
+  return [{ queue, reason, entry }, ...others];
+}
+
+function readDeaths(value: FieldValue | undefined): Death[] {
+  const deaths: Death[] = [];
+  if (!Array.isArray(value)) return deaths;
+  for (const entry of value) {
+    if (!(entry instanceof Map)) continue;
+    const queue = entry.get('queue');
+    const reason = entry.get('reason');
+    if (typeof queue === 'string' && typeof reason === 'string') deaths.push({ queue, reason, entry });
+  }
+  return deaths;
+}
+
+/** The message as it goes on: another exchange and key, its history in the headers, no expiration, no CC where the key is given. */
+function rewrite(content: Content, exchange: string, key: string | undefined, deaths: readonly Death[]): Uint8Array {
+  const properties = content.properties;
+  const headers: FieldTable = new Map(content.headers ?? []);
+  const newest = deaths[0] as Death;
+  headers.set('x-death', deaths.map((death) => death.entry));
+  const oldest = deaths[deaths.length - 1] as Death;
+  const isFirst = deaths.length === 1 && integer(newest.entry.get('count')) === 1;
+  if (isFirst || !headers.has('x-first-death-queue')) setDeath(headers, 'x-first-death', oldest);
+  setDeath(headers, 'x-last-death', newest);
+  if (key !== undefined) headers.delete('CC');
+  const { expiration: _, ...others } = properties;
+  return encodeContent(exchange, key ?? content.key, { ...others, headers }, content.bytes.subarray(content.bodyStart, content.end));
+}
+
+function setDeath(headers: FieldTable, prefix: string, death: Death): void {
+  headers.set(`${prefix}-queue`, death.queue);
+  headers.set(`${prefix}-reason`, death.reason);
+  headers.set(`${prefix}-exchange`, death.entry.get('exchange') ?? '');
+}
+
+function strings(value: FieldValue | undefined): string[] {
+  return Array.isArray(value) ? value.filter((each) => typeof each === 'string') : [];
+}
+function integer(value: FieldValue | undefined): number {
+  if (typeof value === 'number') return value;
+  return value instanceof Typed && typeof value.value === 'number' ? value.value : 0;
+}

@@ -1,0 +1,214 @@
+// From a publisher's bytes to queues: check, route, admit, store, enqueue. hot
+// Always: (1) a publish is stored once, for all the queues that take it, in one record, before any of them has it; (2) it ends in exactly one of
+// stored and refused, in the publisher's sequence; (3) a queue that refuses makes the publish refused although others keep it (RabbitMQ does so);
+// (4) the previous route is used again only while the topology and the exchange, key and extra keys are the same.
+// Refuses: to throw for what one publish did wrong (that is its confirm); only content that does not parse throws.
+
+import { Content, encodeContent } from '../../shared/content.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { Append, MessageFlag, REFUSED, Stored } from '../ports.ts';
+import type { Broker } from './broker.ts';
+import { enter } from './dead-letter.ts';
+import { refusedByLength } from './held-publishes.ts';
+import type { Publisher } from './publisher.ts';
+import type { Queue } from './queue.ts';
+import { isReplyName, REPLY_TO } from './reply-to.ts';
+import { hasExtraKeys, Route } from './router.ts';
+import type { Session } from './session.ts';
+
+const EXPIRATION_MS_MAX = 315_360_000_000; // 10 years, as RabbitMQ
+const PERSISTENT = 2; // delivery-mode
+
+/** What a queue that takes a message does with it. */
+const Fate = {
+  Enter: 0,
+  /** Dead-letter it at once (reject-publish-dlx). */
+  Die: 1,
+  /** Hold it until there is room (block). */
+  Wait: 2,
+} as const;
+type Fate = (typeof Fate)[keyof typeof Fate];
+
+export class Intake {
+  readonly #broker: Broker;
+  readonly #session: Session;
+  readonly #content = new Content();
+  readonly #route = new Route();
+  readonly #append = new Append();
+  readonly #stored = new Stored();
+  /** The queues of `#append`, and what each does with the message. */
+  readonly #takers: Queue[] = [];
+  readonly #fates: Fate[] = [];
+  #someWait = false;
+  /** Exchange and key of the cached route, as they stood in the run. */
+  #routed = new Uint8Array(64);
+  #routedBytes = 0;
+
+  constructor(broker: Broker, session: Session) {
+    this.#broker = broker;
+    this.#session = session;
+  }
+
+  /** Takes bytes[start, end), one whole content run. Throws 502 when it does not parse, 506 when credit is overdrawn. */
+  publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
+    publisher.spend(end - start + 1); // and the flags octet of its frame
+    const content = this.#content.read(bytes, start, end);
+    if (!content.isComplete) throw new AmqpError(ReplyCode.SyntaxError, 'malformed content: body shorter than its header says');
+    try {
+      this.#take(publisher, content, mandatory);
+    } catch (error) {
+      if (!(error instanceof AmqpError)) throw error;
+      publisher.refused(error);
+    }
+  }
+
+  #take(publisher: Publisher, sent: Content, mandatory: boolean): void {
+    const broker = this.#broker;
+    let content = sent;
+    if (content.bodyBytes > broker.limits.messageBytes) throw oversize(content.bodyBytes, broker.limits.messageBytes);
+    if (!this.#isRouted(content)) {
+      const key = content.key;
+      if (content.keyStart === content.start + 1 && isReplyName(key)) {
+        this.#session.reply(key, content);
+        publisher.stored(1, 0);
+        return;
+      }
+      this.#findRoute(content, key);
+    }
+    if (content.flags !== 0) content = this.#checked(content);
+    broker.publishedCount++;
+    const { queues, routedCount } = this.#route;
+    if (routedCount === 0) {
+      broker.unroutableCount++;
+      if (mandatory) this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', content.bytes, content.start, content.end);
+      if (queues.length === 0) {
+        publisher.stored(0, 0);
+        return;
+      }
+    }
+    if (broker.isBlocked && publisher.handle === 0) throw new AmqpError(ReplyCode.ResourceError, 'publishers are blocked: low on memory', { hint: 'wait for the unblocked event and publish again' });
+    this.#store(publisher, content, queues, routedCount);
+  }
+
+  /** Whether the cached route is this message's. */
+  #isRouted(content: Content): boolean {
+    const route = this.#route;
+    const length = content.headerStart - content.start;
+    if (!route.cacheable || length !== this.#routedBytes || route.version !== this.#session.vhost.version) return false;
+    const { bytes, start } = content;
+    const routed = this.#routed;
+    for (let i = 0; i < length; i++) if (bytes[start + i] !== routed[i]) return false;
+    return content.headersStart === 0 || !hasExtraKeys(content);
+  }
+
+  #findRoute(content: Content, key: string): void {
+    const { vhost } = this.#session;
+    this.#routedBytes = 0;
+    this.#broker.router.route(vhost, vhost.exchangeToPublish(content.exchange), key, content, this.#route);
+    const length = content.headerStart - content.start;
+    if (length > this.#routed.length) this.#routed = new Uint8Array(512); // two shortstrs
+    this.#routed.set(content.bytes.subarray(content.start, content.headerStart));
+    this.#routedBytes = length;
+  }
+
+  /** Checks the properties that mean something to the broker, and rewrites those that it owns. */
+  #checked(content: Content): Content {
+    const { userId, replyTo } = content;
+    const { user } = this.#session.identity;
+    if (userId !== undefined && userId !== user)
+      throw new AmqpError(ReplyCode.PreconditionFailed, `user_id property set to '${userId}' but authenticated user was '${user}'`, { path: '/properties/userId' });
+    const headers = content.headersStart === 0 || !hasExtraKeys(content) ? undefined : content.headers;
+    const isRequest = replyTo === REPLY_TO;
+    if (!isRequest && !headers?.has('BCC')) return content;
+    const properties = { ...content.properties };
+    if (isRequest) properties.replyTo = this.#session.replyName();
+    if (headers?.delete('BCC')) properties.headers = headers;
+    const run = encodeContent(content.exchange, content.key, properties, content.bytes.subarray(content.bodyStart, content.end));
+    return content.read(run, 0, run.length);
+  }
+
+  #store(publisher: Publisher, content: Content, queues: readonly Queue[], routedCount: number): void {
+    const broker = this.#broker;
+    const now = broker.clock.now();
+    const expirationMs = readExpiration(content.expiration);
+    const append = this.#append;
+    append.begin(content.bytes, content.start, content.end, content.bodyBytes, content.deliveryMode === PERSISTENT ? MessageFlag.Persistent : 0);
+    const refusal = this.#admit(content, queues, expirationMs, now);
+    let lsn = 0;
+    if (append.count > 0) {
+      lsn = broker.log.append(append);
+      if (lsn === REFUSED) throw new AmqpError(ReplyCode.ResourceError, 'the message log is full', { hint: 'let consumers catch up and publish again' });
+    }
+    if (this.#someWait) this.#enqueueAround(publisher, refusal, expirationMs, routedCount, lsn, now);
+    else {
+      for (let i = 0; i < append.count; i++) {
+        const stored = enter(append, i, this.#stored);
+        if (this.#fates[i] === Fate.Die) (this.#takers[i] as Queue).enqueueDead(stored, 'maxlen');
+        else (this.#takers[i] as Queue).enqueue(stored, now);
+      }
+      if (refusal === undefined) publisher.stored(routedCount, lsn);
+      else publisher.refused(refusal);
+    }
+  }
+
+  /** Asks each queue, and puts those that take the message into the append. Answers why the publish is refused, if it is. */
+  #admit(content: Content, queues: readonly Queue[], expirationMs: number, now: number): AmqpError | undefined {
+    const append = this.#append;
+    let refusal: AmqpError | undefined;
+    this.#someWait = false;
+    for (let i = 0; i < queues.length; i++) {
+      const queue = queues[i] as Queue;
+      let fate: Fate = Fate.Enter;
+      if (content.bodyBytes > queue.settings.maxMessageBytes) {
+        refusal = oversize(content.bodyBytes, queue.settings.maxMessageBytes, queue);
+        queue.counts.refused++;
+        continue;
+      }
+      if (queue.held !== undefined && !queue.held.isOpen(content.bodyBytes, now)) {
+        fate = Fate.Wait;
+        this.#someWait = true;
+      } else if (!queue.hasRoom(content.bodyBytes, now)) {
+        refusal = refusedByLength(queue);
+        if (queue.settings.overflow !== 'reject-publish-dlx' || queue.settings.deadLetterExchange === undefined) {
+          queue.counts.refused++;
+          continue;
+        }
+        fate = Fate.Die;
+      }
+      this.#takers[append.count] = queue;
+      this.#fates[append.count] = fate;
+      append.add(queue.number, queue.takeSeq(), queue.priorityFor(content.priority), queue.deadlineFor(expirationMs, now));
+    }
+    return refusal;
+  }
+
+  /** Some queue blocks: the others have the message now, that one when there is room, the confirm after that. */
+  #enqueueAround(publisher: Publisher, refusal: AmqpError | undefined, expirationMs: number, routedCount: number, lsn: number, now: number): void {
+    const run = publisher.storedAlone(routedCount, lsn);
+    run.error = refusal;
+    for (let i = 0; i < this.#append.count; i++) {
+      const queue = this.#takers[i] as Queue;
+      const stored = enter(this.#append, i, this.#stored);
+      if (this.#fates[i] === Fate.Wait) queue.held?.add(stored, expirationMs, publisher, run, now);
+      else if (this.#fates[i] === Fate.Die) queue.enqueueDead(stored, 'maxlen');
+      else queue.enqueue(stored, now);
+    }
+  }
+}
+
+/** Milliseconds; Infinity when there is none. RabbitMQ takes a decimal string only. */
+function readExpiration(expiration: string | undefined): number {
+  if (expiration === undefined) return Number.POSITIVE_INFINITY;
+  if (!/^\d{1,15}$/.test(expiration))
+    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': no_integer`, { hint: 'milliseconds as a decimal string', path: '/properties/expiration' });
+  const expirationMs = Number(expiration);
+  if (expirationMs > EXPIRATION_MS_MAX)
+    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': {value_too_big,${expiration}}`, { hint: 'at most ten years', path: '/properties/expiration' });
+  return expirationMs;
+}
+
+/** RabbitMQ's text for a message above max_message_size. */
+export function oversize(bodyBytes: number, bytesMax: number, queue?: Queue): AmqpError {
+  const hint = 'send a reference to the data, or raise the limit';
+  return new AmqpError(ReplyCode.PreconditionFailed, `message size ${bodyBytes} is larger than configured max size ${bytesMax}`, queue === undefined ? { hint } : { hint, queue: queue.name });
+}

@@ -1,0 +1,133 @@
+// One publisher handle: its confirm sequence, and the credit that holds it back. hot
+// Always: (1) every publish takes the next seq, and is confirmed or refused once, in order, when the log says it is durable; (2) publishes of
+// one turn with the same fate are one run: no object per message; (3) credit is granted again only for what the broker has taken in, and not
+// while it is blocked or a queue holds one of this publisher's messages.
+// Refuses: to confirm before `durable`, and to know what a publish is (intake.ts).
+
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { Ring } from '../../shared/ring.ts';
+import type { Lsn } from '../ports.ts';
+import type { Session } from './session.ts';
+
+/** Consecutive publishes that are confirmed together. */
+export class ConfirmRun {
+  readonly firstSeq: number;
+  count = 1;
+  readonly routed: number;
+  /** Confirmed when durable up to here. */
+  lsn: Lsn;
+  error: AmqpError | undefined;
+  /** Queues that hold it back. */
+  holds = 0;
+  constructor(firstSeq: number, routed: number, lsn: Lsn, error: AmqpError | undefined) {
+    this.firstSeq = firstSeq;
+    this.routed = routed;
+    this.lsn = lsn;
+    this.error = error;
+  }
+}
+
+export class Publisher {
+  readonly session: Session;
+  readonly handle: number;
+  readonly confirm: boolean;
+  /** Bytes it may still send. */
+  credit: number;
+  readonly #windowBytes: number;
+  readonly #runs = new Ring<ConfirmRun>();
+  #open: ConfirmRun | undefined;
+  #nextSeq = 1;
+  #holds = 0;
+
+  /** `windowBytes` Infinity: it is held back by other means (requests with answers). */
+  constructor(session: Session, handle: number, confirm: boolean, windowBytes: number) {
+    this.session = session;
+    this.handle = handle;
+    this.confirm = confirm;
+    this.credit = windowBytes;
+    this.#windowBytes = windowBytes;
+  }
+
+  /** The seq that the next publish gets. */
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+  get hasUnconfirmed(): boolean {
+    return this.#runs.length > 0;
+  }
+
+  /** Counts bytes against the window; 506 when twice the window is used. */
+  spend(bytes: number): void {
+    this.credit -= bytes;
+    if (this.credit < -this.#windowBytes)
+      throw new AmqpError(ReplyCode.ResourceError, `publisher ${this.handle} used more than twice its credit`, { hint: 'send only while credit is above 0' });
+  }
+
+  /** A publish was stored, or needed no storing. */
+  stored(routed: number, lsn: Lsn): void {
+    const seq = this.#nextSeq++;
+    if (!this.confirm) return;
+    const open = this.#open;
+    if (open !== undefined && open.routed === routed) {
+      open.count++;
+      open.lsn = lsn;
+    } else this.#push((this.#open = new ConfirmRun(seq, routed, lsn, undefined)));
+  }
+
+  /** A publish that some queue holds: its own run. */
+  storedAlone(routed: number, lsn: Lsn): ConfirmRun {
+    const run = new ConfirmRun(this.#nextSeq++, routed, lsn, undefined);
+    this.#open = undefined;
+    if (this.confirm) this.#push(run);
+    return run;
+  }
+
+  refused(error: AmqpError): void {
+    const seq = this.#nextSeq++;
+    this.#open = undefined;
+    if (this.confirm) this.#push(new ConfirmRun(seq, 0, 0, error));
+    else this.session.sink.failed('publish', this.handle, error);
+  }
+
+  hold(run: ConfirmRun): void {
+    run.holds++;
+    this.#holds++;
+  }
+
+  release(run: ConfirmRun, error: AmqpError | undefined): void {
+    run.holds--;
+    this.#holds--;
+    run.error ??= error;
+    if (error !== undefined && !this.confirm && !this.session.isClosed) this.session.sink.failed('publish', this.handle, error);
+    this.session.touchUnconfirmed(this);
+  }
+
+  /** The turn ends: what follows is another run, for it will be durable later. */
+  closeRun(): void {
+    this.#open = undefined;
+  }
+
+  /** Tells the peer about every run that is durable. */
+  confirmUpTo(durable: Lsn): void {
+    const { sink } = this.session;
+    for (let run = this.#runs.peek(); run !== undefined && run.lsn <= durable && run.holds === 0; run = this.#runs.peek()) {
+      this.#runs.shift();
+      if (run === this.#open) this.#open = undefined;
+      if (run.error === undefined) sink.confirm(this, run.firstSeq, run.count, run.routed);
+      else sink.refuse(this, run.firstSeq, run.error);
+    }
+  }
+
+  /** Grants back what was used, once it is worth a frame. */
+  replenish(): void {
+    if (this.#windowBytes === Number.POSITIVE_INFINITY || this.#holds > 0 || this.credit > this.#windowBytes / 2) return;
+    const bytes = this.#windowBytes - this.credit;
+    this.credit += bytes;
+    this.session.sink.credit(this, bytes);
+  }
+
+  #push(run: ConfirmRun): void {
+    this.#runs.push(run);
+    this.session.touchUnconfirmed(this);
+  }
+}

@@ -1,0 +1,442 @@
+// One queue: its ready messages, and the round that hands them to consumers. hot
+// Always: (1) a seq is in exactly one of ready, unacked, waiting to be dead-lettered, gone; (2) the log has a message before it is ready;
+// (3) published = acked + expired + deadLettered + dropped + purged + ready + unacked + deadLetters.size; (4) nothing is delivered at or
+// after its deadline, save a message of TTL 0 at the moment it arrives; (5) readyBytes sums the bodies of ready.
+// Does not know protocols, read arguments (queue-arguments.ts), or route (dead-letter.ts does, for what dies here).
+// RabbitMQ differs: a message expires on time wherever it stands, not when it reaches the head.
+
+import { invariant } from '../../shared/assert.ts';
+import type { FieldTable } from '../../shared/amqp/table.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { QueueCounts } from '../../shared/protocol/control.ts';
+import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
+import type { Broker } from './broker.ts';
+import type { Consumer } from './consumer.ts';
+import { type DeathReason, DeadLetters } from './dead-letter.ts';
+import type { Binding } from './exchange.ts';
+import { Alarm, MessageDeadlines } from './expiry.ts';
+import { HeldPublishes } from './held-publishes.ts';
+import type { QueueSettings } from './queue-arguments.ts';
+import { ReadyIndex } from './ready-index.ts';
+import { Roster } from './roster.ts';
+import type { Vhost } from './vhost.ts';
+
+/** Messages that one queue hands out, or lets expire, before other queues have their turn. */
+const ROUND_MESSAGES_MAX = 2_000;
+const EXPIRE_MESSAGES_MAX = 10_000;
+
+export interface QueueIdentity {
+  readonly name: string;
+  /** Never reused, not even by a queue of the same name. */
+  readonly number: number;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly exclusiveOwner: object | undefined;
+  readonly arguments: FieldTable;
+  readonly settings: QueueSettings;
+  readonly isTap: boolean;
+}
+
+export class Queue implements ReadWaiter {
+  readonly kind = 'queue';
+  readonly name: string;
+  readonly number: number;
+  readonly durable: boolean;
+  readonly autoDelete: boolean;
+  readonly exclusiveOwner: object | undefined;
+  readonly arguments: FieldTable;
+  readonly settings: QueueSettings;
+  readonly isTap: boolean;
+  readonly bindings = new Set<Binding>();
+  readonly vhost: Vhost;
+  readonly roster: Roster;
+  readonly deadLetters: DeadLetters;
+  /** Publishes that wait for room (x-overflow: block). */
+  readonly held: HeldPublishes | undefined;
+  readonly counts: QueueCounts = {
+    published: 0,
+    delivered: 0,
+    redelivered: 0,
+    acked: 0,
+    requeued: 0,
+    expired: 0,
+    deadLettered: 0,
+    dropped: 0,
+    refused: 0,
+    purged: 0,
+    returned: 0,
+  };
+  /** The router's mark: the last route that met this queue. */
+  routeMark = 0;
+  /** In the broker's list of queues to dispatch. */
+  isTouched = false;
+  isDeleted = false;
+  readyCount = 0;
+  readyBytes = 0;
+  unackedCount = 0;
+
+  readonly #broker: Broker;
+  readonly #levels: (ReadyIndex | undefined)[] = [];
+  readonly #lengthMax: number;
+  readonly #bytesMax: number;
+  readonly #isLimited: boolean;
+  #topPriority = 0;
+  #nextSeq = 1;
+  #isReading = false;
+  #deadlines: MessageDeadlines | undefined;
+  readonly #deadlineAlarm = new Alarm((now) => this.#expireDue(now));
+  readonly #idleAlarm = new Alarm((now) => this.#checkIdle(now));
+  #usedAt = 0;
+  readonly #stored = new Stored();
+  readonly #view = new View();
+
+  constructor(broker: Broker, vhost: Vhost, identity: QueueIdentity) {
+    this.#broker = broker;
+    this.vhost = vhost;
+    this.name = identity.name;
+    this.number = identity.number;
+    this.durable = identity.durable;
+    this.autoDelete = identity.autoDelete;
+    this.exclusiveOwner = identity.exclusiveOwner;
+    this.arguments = identity.arguments;
+    this.settings = identity.settings;
+    this.isTap = identity.isTap;
+    this.roster = new Roster(identity.settings.singleActiveConsumer);
+    this.deadLetters = new DeadLetters(broker, this);
+    this.held = identity.settings.overflow === 'block' ? new HeldPublishes(broker, this) : undefined;
+    this.#lengthMax = identity.settings.maxLength;
+    this.#bytesMax = identity.settings.maxLengthBytes;
+    this.#isLimited = this.#lengthMax !== Number.POSITIVE_INFINITY || this.#bytesMax !== Number.POSITIVE_INFINITY;
+    this.used();
+  }
+
+  get consumerCount(): number {
+    return this.roster.count;
+  }
+
+  /** The place of the next message in this queue's life. */
+  takeSeq(): number {
+    return this.#nextSeq++;
+  }
+
+  /** Whether one more body fits; a consumer that is ready empties the queue first. */
+  hasRoom(bodyBytes: number, now: number): boolean {
+    if (!this.#isLimited || !this.#overflows(bodyBytes)) return true;
+    if (this.settings.overflow === 'drop-head') return true;
+    this.dispatch(now);
+    return !this.#overflows(bodyBytes);
+  }
+
+  /** Until when a message that arrives `now` with this expiration (Infinity: none) may wait; 0 = for ever. */
+  deadlineFor(expirationMs: number, now: number): number {
+    const ttlMs = Math.min(expirationMs, this.settings.messageTtlMs);
+    return ttlMs === Number.POSITIVE_INFINITY ? 0 : now + ttlMs;
+  }
+
+  /** The level of a message with this priority property (-1: it has none). */
+  priorityFor(priority: number): number {
+    return Math.min(priority < 0 ? this.settings.defaultPriority : priority, this.settings.maxPriority);
+  }
+
+  /** Takes in a message that the log has; `deadline` comes from deadlineFor(.., now). */
+  enqueue(stored: Stored, now: number): void {
+    this.counts.published++;
+    this.#ready(stored).push(stored);
+    if (stored.deadline !== 0) {
+      this.#watch(stored, stored.deadline < now + this.settings.messageTtlMs);
+      if (stored.deadline <= now) {
+        this.dispatch(now - 1); // TTL 0: a consumer that is ready gets it, nobody else
+        this.#expireDue(now);
+      }
+    }
+    if (this.#isLimited) this.#dropOverflow(now);
+    if (this.roster.count > 0) this.#broker.touch(this);
+  }
+
+  /** A publish that reject-publish-dlx refused: in, and dead at once. */
+  enqueueDead(stored: Stored, reason: DeathReason): void {
+    this.counts.published++;
+    this.#bury(stored, reason);
+  }
+
+  /** Puts back what the log kept over a restart, in the order of seq. */
+  restore(stored: Stored): void {
+    this.counts.published++;
+    this.#nextSeq = Math.max(this.#nextSeq, stored.seq + 1);
+    this.#ready(stored).push(stored);
+    if (stored.deadline !== 0) this.#watch(stored, true);
+  }
+
+  /** Hands messages to consumers until one or the other runs out; what is due at `asOf` expires instead. True when its share of the turn is used up. */
+  dispatch(asOf: number): boolean {
+    if (this.#isReading) return false;
+    const stored = this.#stored;
+    const view = this.#view;
+    for (let left = ROUND_MESSAGES_MAX; this.readyCount > 0; left--) {
+      if (left === 0) return true;
+      const consumer = this.roster.next();
+      if (consumer === undefined) return false;
+      const level = this.#peek(stored);
+      if (stored.deadline !== 0 && stored.deadline <= asOf) {
+        this.#remove(level, stored);
+        this.#bury(stored, 'expired');
+        continue;
+      }
+      if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, view, this)) {
+        this.#isReading = true;
+        return false;
+      }
+      this.#remove(level, stored);
+      consumer.session.deliver(consumer, stored, view);
+    }
+    return false;
+  }
+
+  /** The log has what dispatch asked for. */
+  readable(): void {
+    this.#isReading = false;
+    if (!this.isDeleted) this.#broker.touch(this);
+  }
+
+  /** Shows the message a get would take, or undefined; the log may answer later (`waiter`), then `view.bytes` is not set. */
+  peekForGet(now: number, view: View, waiter: ReadWaiter): Stored | 'later' | undefined {
+    this.used();
+    const stored = this.#stored;
+    while (this.readyCount > 0) {
+      const level = this.#peek(stored);
+      if (stored.deadline === 0 || stored.deadline > now) {
+        if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, view, waiter)) return 'later';
+        this.#remove(level, stored);
+        return stored;
+      }
+      this.#remove(level, stored);
+      this.#bury(stored, 'expired');
+    }
+    return undefined;
+  }
+
+  /** A message went out: to be settled, or (auto-ack) settled by going. */
+  delivered(stored: Stored, isSettled: boolean): void {
+    this.counts.delivered++;
+    if (stored.flags & MessageFlag.Redelivered) this.counts.redelivered++;
+    this.unackedCount++;
+    if (isSettled) this.settle(stored);
+  }
+
+  /** A consumer is done with an unacked message. */
+  settle(stored: Stored): void {
+    this.unackedCount--;
+    this.counts.acked++;
+    this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
+  }
+
+  /** An unacked message returns to its place; `isCounted`: as a failed delivery. */
+  requeue(stored: Stored, isCounted: boolean, now: number): void {
+    this.unackedCount--;
+    if (this.isDeleted) {
+      this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
+      return;
+    }
+    stored.flags |= MessageFlag.Redelivered;
+    if (isCounted) stored.deliveryCount++;
+    if (isCounted && stored.deliveryCount > this.settings.deliveryLimit) {
+      this.#bury(stored, 'delivery_limit');
+      return;
+    }
+    this.counts.requeued++;
+    this.#broker.log.requeue(this.number, stored.seq, stored.flags, stored.deliveryCount);
+    if (stored.deadline !== 0 && stored.deadline <= now) {
+      this.#bury(stored, 'expired');
+      return;
+    }
+    this.#ready(stored).giveBack(stored);
+    if (stored.deadline !== 0) this.#watch(stored, true);
+    if (this.#isLimited) this.#dropOverflow(now);
+    this.#broker.touch(this);
+  }
+
+  /** An unacked message was rejected for good. */
+  reject(stored: Stored): void {
+    this.unackedCount--;
+    if (this.isDeleted) this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
+    else this.#bury(stored, 'rejected');
+  }
+
+  addConsumer(consumer: Consumer): void {
+    this.roster.add(consumer);
+    this.#broker.touch(this);
+  }
+
+  removeConsumer(consumer: Consumer): void {
+    if (this.isDeleted) return;
+    this.roster.remove(consumer);
+    this.used();
+    if (this.roster.count > 0) this.#broker.touch(this);
+    else if (this.autoDelete) this.vhost.removeQueue(this, 'queue deleted');
+  }
+
+  /** A consumer has room again. */
+  wake(consumer: Consumer): void {
+    const tookOver = this.roster.settled(consumer);
+    if ((this.roster.wake(consumer) || tookOver) && this.readyCount > 0) this.#broker.touch(this);
+  }
+
+  /** Keeps x-expires away: a declare, a get, a consumer that leaves. */
+  used(): void {
+    const { expiresMs } = this.settings;
+    if (expiresMs === Number.POSITIVE_INFINITY) return;
+    this.#usedAt = this.#broker.clock.now();
+    this.#broker.schedule.setBy(this.#idleAlarm, this.#usedAt + expiresMs);
+  }
+
+  /** Drops what is ready; answers how many. */
+  purge(): number {
+    const count = this.#dropReady();
+    this.counts.purged += count;
+    return count;
+  }
+
+  /** The vhost has forgotten this queue: consumers are told, what is ready is dropped (never dead-lettered). Answers how many were ready. */
+  delete(reason: string): number {
+    invariant(!this.isDeleted, 'a queue is deleted once');
+    this.isDeleted = true;
+    for (const consumer of [...this.roster.consumers]) {
+      this.roster.remove(consumer);
+      consumer.session.consumerLost(consumer, reason);
+    }
+    this.#broker.schedule.clear(this.#deadlineAlarm);
+    this.#broker.schedule.clear(this.#idleAlarm);
+    this.deadLetters.drop();
+    this.held?.refuseAll(new AmqpError(ReplyCode.NotFound, `no queue '${this.name}' in vhost '${this.vhost.name}'`, { queue: this.name }));
+    return this.#dropReady();
+  }
+
+  // Ready.
+
+  #ready(stored: Stored): ReadyIndex {
+    const { priority } = stored;
+    this.readyCount++;
+    this.readyBytes += stored.bodyBytes;
+    if (priority > this.#topPriority) this.#topPriority = priority;
+    let level = this.#levels[priority];
+    if (level === undefined) {
+      while (this.#levels.length <= priority) this.#levels.push(undefined); // no holes: a sparse array is slow
+      level = this.#levels[priority] = new ReadyIndex(priority);
+    }
+    return level;
+  }
+
+  /** Fills `into` with the first message of the highest level. There is one: readyCount says so. */
+  #peek(into: Stored): ReadyIndex {
+    for (;;) {
+      const level = this.#levels[this.#topPriority];
+      if (level?.peek(into)) return level;
+      invariant(this.#topPriority > 0, 'readyCount counts what the levels hold');
+      this.#topPriority--;
+    }
+  }
+
+  #remove(level: ReadyIndex, stored: Stored): void {
+    level.shift();
+    this.#left(stored);
+  }
+  #left(stored: Stored): void {
+    this.readyCount--;
+    this.readyBytes -= stored.bodyBytes;
+    if (this.held !== undefined) this.#broker.touch(this);
+  }
+
+  #overflows(bodyBytes: number): boolean {
+    return this.readyCount + 1 > this.#lengthMax || this.readyBytes + bodyBytes > this.#bytesMax;
+  }
+
+  #dropOverflow(now: number): void {
+    if (this.readyCount <= this.#lengthMax && this.readyBytes <= this.#bytesMax) return;
+    if (this.settings.overflow !== 'drop-head') return; // a requeue may overfill it; only drop-head makes room
+    this.dispatch(now);
+    const stored = this.#stored;
+    let priority = 0;
+    while (this.readyCount > this.#lengthMax || this.readyBytes > this.#bytesMax) {
+      const level = this.#levels[priority];
+      if (!level?.peek(stored)) {
+        priority++;
+        continue;
+      }
+      this.#remove(level, stored);
+      this.#bury(stored, 'maxlen');
+    }
+  }
+
+  #dropReady(): number {
+    const count = this.readyCount;
+    for (const level of this.#levels) {
+      level?.forEach((stored) => this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags));
+      level?.clear();
+    }
+    this.readyCount = 0;
+    this.readyBytes = 0;
+    this.#deadlines?.clear();
+    if (this.held !== undefined) this.#broker.touch(this);
+    return count;
+  }
+
+  /** The message left its place for `reason`: on to the dead-letter exchange, or gone. */
+  #bury(stored: Stored, reason: DeathReason): void {
+    if (this.settings.deadLetterExchange !== undefined) {
+      this.deadLetters.push(stored, reason);
+      return;
+    }
+    this.counts[reason === 'expired' ? 'expired' : 'dropped']++;
+    this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
+  }
+
+  // Time.
+
+  /** `isOwn`: the deadline may be earlier than one that stands before it. */
+  #watch(stored: Stored, isOwn: boolean): void {
+    if (isOwn) {
+      this.#deadlines ??= new MessageDeadlines();
+      this.#deadlines.add(stored.deadline, stored.seq, stored.priority);
+      this.#deadlines.sweep(this.readyCount, (deadline) => this.#levels[deadline.priority]?.has(deadline.seq) === true);
+    }
+    this.#broker.schedule.setBy(this.#deadlineAlarm, stored.deadline);
+  }
+
+  #expireDue(now: number): void {
+    const stored = this.#stored;
+    let left = EXPIRE_MESSAGES_MAX;
+    for (const level of this.#levels) {
+      while (left > 0 && level?.takeDue(now, stored)) {
+        left--;
+        this.#left(stored);
+        this.#bury(stored, 'expired');
+      }
+    }
+    for (; left > 0; left--) {
+      const due = this.#deadlines?.popDue(now);
+      if (due === undefined) break;
+      if (this.#levels[due.priority]?.take(due.seq, stored)) {
+        this.#left(stored);
+        this.#bury(stored, 'expired');
+      }
+    }
+    const next = left === 0 ? now + 1 : this.#nextDeadline();
+    if (next !== 0) this.#broker.schedule.set(this.#deadlineAlarm, next);
+  }
+
+  #nextDeadline(): number {
+    let next = this.#deadlines?.first ?? 0;
+    for (const level of this.#levels) {
+      const head = level?.headDeadline() ?? 0;
+      if (head !== 0 && (next === 0 || head < next)) next = head;
+    }
+    return next;
+  }
+
+  #checkIdle(now: number): void {
+    const { expiresMs } = this.settings;
+    if (this.roster.count > 0) return; // the last consumer's leaving sets the alarm again
+    if (now - this.#usedAt >= expiresMs) this.vhost.removeQueue(this, 'queue expired');
+    else this.#broker.schedule.set(this.#idleAlarm, this.#usedAt + expiresMs);
+  }
+}

@@ -1,0 +1,429 @@
+// The protocol-neutral half of a connection (or of an AMQP channel): delivery tags, prefetch, confirms, and what it declared. hot
+// Always: (1) a delivery has one tag and is settled once; (2) when the session ends everything unacked goes back to its place, and its exclusive
+// queues are gone before its peer can see the end; (3) what the session limits as a whole (outbox, shared prefetch, unacked bytes) parks
+// consumers, and whatever gives room wakes them.
+// Refuses: to know frames or JSON: SessionSink is what a protocol implements.
+
+import type { FieldTable } from '../../shared/amqp/table.ts';
+import type { Content } from '../../shared/content.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
+import type { Broker, Identity } from './broker.ts';
+import { type ConsumeOptions, Consumer, readConsumerTimeout, Standing } from './consumer.ts';
+import { Alarm } from './expiry.ts';
+import { Intake } from './intake.ts';
+import { Publisher } from './publisher.ts';
+import type { Queue } from './queue.ts';
+import { checkReplyConsumer, REPLY_TO } from './reply-to.ts';
+import { Topology } from './topology.ts';
+import { Delivery, Unacked } from './unacked.ts';
+import type { Vhost } from './vhost.ts';
+
+/** What a protocol's connection does for its session. Bytes given are valid only during the call. */
+export interface SessionSink {
+  /** Encodes one delivery: the content run is bytes[start, end). `tag` also counts auto-ack deliveries, which nobody settles. */
+  deliver(consumer: Consumer, tag: number, redelivered: boolean, deliveryCount: number, queueNumber: number, seq: number, bytes: Uint8Array, start: number, end: number): void;
+  confirm(publisher: Publisher, firstSeq: number, count: number, routed: number): void;
+  refuse(publisher: Publisher, seq: number, error: AmqpError): void;
+  returned(publisher: Publisher, seq: number, code: number, text: string, bytes: Uint8Array, start: number, end: number): void;
+  credit(publisher: Publisher, bytes: number): void;
+  cancelled(consumer: Consumer, reason: string): void;
+  active(consumer: Consumer, active: boolean): void;
+  /** undefined: no longer. Only to sessions that publish. */
+  blocked(reason: string | undefined): void;
+  /** Something a data frame asked failed, and no confirm can say so. */
+  failed(op: 'settle' | 'publish', handle: number, error: AmqpError): void;
+  /** False: the outbox is over its limit. session.resume() follows when it has drained. */
+  writable(): boolean;
+  /** The turn is over: what was encoded goes to the socket. */
+  flush(): void;
+  /** The broker ends this connection. */
+  close(error: AmqpError): void;
+}
+
+/** What a get found. The content run is bytes[start, end), valid only during the call. */
+export interface Got {
+  readonly tag: number;
+  readonly redelivered: boolean;
+  readonly deliveryCount: number;
+  readonly queueNumber: number;
+  readonly seq: number;
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+  readonly messageCount: number;
+}
+
+const LATE_TAGS_MAX = 10_000; // a settle that comes after the consumer timeout is forgiven once; so many are remembered
+
+export class Session extends Topology {
+  readonly id: string;
+  readonly identity: Identity;
+  readonly sink: SessionSink;
+  /** In the broker's list of sessions to flush. */
+  isTouched = false;
+  isClosed = false;
+
+  readonly #broker: Broker;
+  readonly #intake: Intake;
+  readonly #unacked = new Unacked();
+  readonly #delivery = new Delivery();
+  readonly #consumers = new Map<string, Consumer>();
+  readonly #publishers = new Set<Publisher>();
+  readonly #unconfirmed = new Set<Publisher>();
+  readonly #activeChanges: { consumer: Consumer; active: boolean }[] = [];
+  readonly #lateTags = new Set<number>();
+  readonly #timeoutAlarm = new Alarm((now) => this.#timeOut(now));
+  #replyConsumer: { consumer: Consumer; name: string } | undefined;
+  #prefetch = 0;
+  #prefetched = 0;
+  #unackedBytes = 0;
+  #wasFull = false;
+  #wasToldBlocked = false;
+
+  constructor(broker: Broker, vhost: Vhost, id: string, identity: Identity, sink: SessionSink) {
+    super(broker, vhost);
+    this.#broker = broker;
+    this.id = id;
+    this.identity = identity;
+    this.sink = sink;
+    this.#intake = new Intake(broker, this);
+  }
+
+  get unackedCount(): number {
+    return this.#unacked.size;
+  }
+
+  // Publishing.
+
+  openPublisher(handle: number, confirm: boolean): Publisher {
+    const publisher = new Publisher(this, handle, confirm, handle === 0 ? Number.POSITIVE_INFINITY : this.#broker.limits.publisherWindowBytes);
+    this.#publishers.add(publisher);
+    return publisher;
+  }
+
+  closePublisher(publisher: Publisher): void {
+    this.#publishers.delete(publisher);
+    this.#unconfirmed.delete(publisher);
+  }
+
+  /** One whole content run. A publish that cannot be done is refused in its publisher's sequence; content that does not parse throws 502. */
+  publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
+    this.#intake.publish(publisher, bytes, start, end, mandatory);
+    this.#broker.touchSession(this);
+    if (this.#broker.isBlocked) this.tellBlocked();
+  }
+
+  /** The protocol refuses a publish of `bytes` itself (too large to assemble): it takes its place in the sequence. */
+  refusePublish(publisher: Publisher, error: AmqpError, bytes = 0): void {
+    publisher.spend(bytes);
+    publisher.refused(error);
+    this.#broker.touchSession(this);
+  }
+
+  /** A reply to a request of another session, or of this one. */
+  reply(name: string, content: Content): void {
+    const consumer = this.#broker.replyConsumers.find(name);
+    if (consumer === undefined || !consumer.session.sink.writable()) return;
+    consumer.session.deliverReply(consumer, content);
+  }
+
+  deliverReply(consumer: Consumer, content: Content): void {
+    this.sink.deliver(consumer, this.#unacked.skip(), false, 0, 0, 0, content.bytes, content.start, content.end);
+    this.#broker.touchSession(this);
+  }
+
+  /** What stands in the reply-to of this session's requests. */
+  replyName(): string {
+    if (this.#replyConsumer === undefined)
+      throw new AmqpError(ReplyCode.PreconditionFailed, 'fast reply consumer does not exist', { hint: `consume from '${REPLY_TO}' first, on this connection`, path: '/properties/replyTo' });
+    return this.#replyConsumer.name;
+  }
+
+  touchUnconfirmed(publisher: Publisher): void {
+    if (this.isClosed) return;
+    this.#unconfirmed.add(publisher);
+    this.#broker.touchSession(this);
+    this.#broker.unconfirmed.add(this);
+  }
+
+  /** Confirms what is durable. True when nothing is left to confirm. */
+  confirmUpTo(durable: number): boolean {
+    for (const publisher of this.#unconfirmed) {
+      publisher.confirmUpTo(durable);
+      publisher.closeRun();
+      if (!publisher.hasUnconfirmed) this.#unconfirmed.delete(publisher);
+    }
+    return this.#unconfirmed.size === 0;
+  }
+
+  /** The end of a turn: credit goes back, and what changed on the side is told. */
+  endTurn(): void {
+    if (!this.#broker.isBlocked) {
+      for (const publisher of this.#publishers) publisher.replenish();
+      if (this.#wasToldBlocked) {
+        this.#wasToldBlocked = false;
+        this.sink.blocked(undefined);
+      }
+    }
+    for (const { consumer, active } of this.#activeChanges.splice(0)) if (consumer.standing !== Standing.Cancelled) this.sink.active(consumer, active);
+  }
+
+  /** Once per episode, and only to who publishes. */
+  tellBlocked(): void {
+    if (this.#wasToldBlocked || this.#publishers.size === 0) return;
+    this.#wasToldBlocked = true;
+    this.sink.blocked('low on memory');
+  }
+
+  tellActive(consumer: Consumer, active: boolean): void {
+    this.#activeChanges.push({ consumer, active });
+    this.#broker.touchSession(this);
+  }
+
+  // Consuming.
+
+  consume(options: ConsumeOptions): Consumer {
+    if (this.#consumers.size >= this.#broker.limits.consumersPerSession)
+      throw new AmqpError(ReplyCode.NotAllowed, `more than ${this.#broker.limits.consumersPerSession} consumers on one connection`, { hint: 'use fewer consumers, or another connection' });
+    const tag = options.consumerTag === '' ? `amq.ctag-${this.#broker.randomName()}` : options.consumerTag;
+    if (this.#consumers.has(tag)) throw new AmqpError(ReplyCode.NotAllowed, `attempt to reuse consumer tag '${tag}'`, { path: '/consumerTag' });
+    if (options.queue === REPLY_TO) return this.#consumeReplies(tag, options);
+    const queue = this.vhost.findQueue(this.queueName(options.queue), this);
+    queue.roster.check(`queue '${queue.name}' in vhost '${this.vhost.name}'`, options.exclusive);
+    const timeoutMs = readConsumerTimeout(options.arguments, queue) ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs;
+    const consumer = new Consumer(this, queue, tag, timeoutMs, options);
+    this.#consumers.set(tag, consumer);
+    queue.addConsumer(consumer);
+    return consumer;
+  }
+
+  cancel(consumer: Consumer): void {
+    if (this.#consumers.get(consumer.tag) !== consumer) return;
+    this.#consumers.delete(consumer.tag);
+    if (this.#replyConsumer?.consumer === consumer) {
+      this.#broker.replyConsumers.remove(this.#replyConsumer.name);
+      this.#replyConsumer = undefined;
+    }
+    consumer.queue.removeConsumer(consumer);
+    if (consumer.isTap) this.closeTap(consumer.queue);
+  }
+
+  /** A live copy of what `exchange` routes by `key` from now on: at most `buffer` messages, the oldest go first. Close it with `cancel`. */
+  openTap(handle: number, exchange: string, key: string, args: FieldTable, buffer: number): Consumer {
+    const queue = this.bindTap(exchange, key, args, buffer);
+    const consumer = new Consumer(this, queue, queue.name, Number.POSITIVE_INFINITY, {
+      handle, queue: queue.name, consumerTag: queue.name, noAck: true, exclusive: false, prefetch: 0, credit: undefined, priority: 0, arguments: args,
+    });
+    this.#consumers.set(consumer.tag, consumer);
+    queue.addConsumer(consumer);
+    return consumer;
+  }
+
+  grant(consumer: Consumer, messages: number): void {
+    consumer.credit += messages;
+    consumer.queue.wake(consumer);
+  }
+
+  /** A limit shared by all consumers of this session that settle; 0 = none. */
+  qos(prefetch: number): void {
+    this.#prefetch = prefetch;
+    this.resume();
+  }
+
+  canTake(noAck: boolean): boolean {
+    const isFull =
+      !this.sink.writable() ||
+      (!noAck && ((this.#prefetch !== 0 && this.#prefetched >= this.#prefetch) || this.#unackedBytes >= this.#broker.limits.unackedBytesPerSession));
+    if (isFull) this.#wasFull = true;
+    return !isFull;
+  }
+
+  /** There is room again: parked consumers go on. */
+  resume(): void {
+    this.#wasFull = false;
+    for (const consumer of this.#consumers.values()) consumer.queue.wake(consumer);
+  }
+
+  /** Called by the queue's dispatch: the message has left ready. */
+  deliver(consumer: Consumer, stored: Stored, view: View): void {
+    const { queue } = consumer;
+    const redelivered = (stored.flags & MessageFlag.Redelivered) !== 0;
+    consumer.credit--;
+    let tag: number;
+    if (consumer.noAck) tag = this.#unacked.skip();
+    else {
+      const now = this.#broker.clock.now();
+      tag = this.#unacked.add(queue, consumer, stored, now);
+      consumer.unackedCount++;
+      this.#prefetched++;
+      this.#unackedBytes += stored.bodyBytes;
+      if (consumer.timeoutMs !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#timeoutAlarm, now + consumer.timeoutMs);
+    }
+    this.sink.deliver(consumer, tag, redelivered, stored.deliveryCount, queue.number, stored.seq, view.bytes, view.start, view.start + stored.length);
+    queue.delivered(stored, consumer.noAck);
+    this.#broker.touchSession(this);
+  }
+
+  /** One message, asked for. `done` may be called later, when the log has to fetch it. */
+  get(name: string, noAck: boolean, done: (got: Got | undefined) => void): void {
+    const queue = this.vhost.findQueue(this.queueName(name), this);
+    if (queue.settings.singleActiveConsumer)
+      throw new AmqpError(ReplyCode.ResourceLocked, `cannot obtain access to queue '${queue.name}' in vhost '${this.vhost.name}': it has a single active consumer`, { hint: 'consume instead of get' });
+    const view = new View();
+    const waiter: ReadWaiter = { readable: () => attempt() };
+    const attempt = (): void => {
+      if (this.isClosed) return;
+      const stored = queue.isDeleted ? undefined : queue.peekForGet(this.#broker.clock.now(), view, waiter);
+      if (stored === 'later') return;
+      if (stored === undefined) done(undefined);
+      else this.#hand(queue, new Stored().copyFrom(stored), view, noAck, done);
+      this.#broker.wake();
+    };
+    attempt();
+  }
+
+  #hand(queue: Queue, stored: Stored, view: View, noAck: boolean, done: (got: Got) => void): void {
+    const tag = noAck ? this.#unacked.skip() : this.#unacked.add(queue, undefined, stored, this.#broker.clock.now());
+    if (!noAck) this.#unackedBytes += stored.bodyBytes;
+    done({
+      tag,
+      redelivered: (stored.flags & MessageFlag.Redelivered) !== 0,
+      deliveryCount: stored.deliveryCount,
+      queueNumber: queue.number,
+      seq: stored.seq,
+      bytes: view.bytes,
+      start: view.start,
+      end: view.start + stored.length,
+      messageCount: queue.readyCount,
+    });
+    queue.delivered(stored, noAck); // after `done`: settling may free the bytes
+  }
+
+  // Settling.
+
+  ack(tag: number, multiple: boolean): void {
+    this.#settle(tag, multiple, Outcome.Ack);
+  }
+  nack(tag: number, multiple: boolean, requeue: boolean): void {
+    this.#settle(tag, multiple, requeue ? Outcome.Nack : Outcome.Reject);
+  }
+  reject(tag: number, requeue: boolean): void {
+    this.#settle(tag, false, requeue ? Outcome.Requeue : Outcome.Reject);
+  }
+  /** Gives a delivery back that nobody has worked on: to its place, not counted as an attempt. */
+  release(tag: number, multiple: boolean): void {
+    this.#settle(tag, multiple, Outcome.Release);
+  }
+  recover(): void {
+    this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
+  }
+
+  #settle(tag: number, multiple: boolean, outcome: Outcome): void {
+    if (multiple) {
+      if (tag > this.#unacked.latestTag) throw unknownTag(tag);
+      const count = this.#settleUpTo(tag === 0 ? this.#unacked.latestTag : tag, outcome);
+      if (count === 0 && tag !== 0 && !this.#lateTags.delete(tag)) throw unknownTag(tag);
+      return;
+    }
+    if (!this.#unacked.take(tag, this.#delivery)) {
+      if (this.#lateTags.delete(tag)) return;
+      throw unknownTag(tag);
+    }
+    this.#finish(this.#delivery, outcome);
+    this.#broker.wake();
+  }
+
+  #settleUpTo(tag: number, outcome: Outcome): number {
+    const tags = this.#unacked.newestFirst(tag);
+    if (outcome === Outcome.Reject) tags.reverse(); // they die in the order in which they came
+    for (const each of tags) if (this.#unacked.take(each, this.#delivery)) this.#finish(this.#delivery, outcome);
+    this.#broker.wake();
+    return tags.length;
+  }
+
+  #finish(delivery: Delivery, outcome: Outcome): void {
+    const { queue, consumer, stored } = delivery;
+    if (queue === undefined) return;
+    this.#unackedBytes -= stored.bodyBytes;
+    if (outcome === Outcome.Ack) queue.settle(stored);
+    else if (outcome === Outcome.Reject) queue.reject(stored);
+    else queue.requeue(stored, isCounted(outcome, queue), this.#broker.clock.now());
+    if (consumer === undefined) return;
+    consumer.unackedCount--;
+    this.#prefetched--;
+    if (this.#wasFull) this.resume();
+    else queue.wake(consumer);
+  }
+
+  // Ends.
+
+  /** The queue is gone, or its consumer is thrown out. */
+  consumerLost(consumer: Consumer, reason: string): void {
+    if (!this.#consumers.delete(consumer.tag)) return;
+    this.sink.cancelled(consumer, reason);
+    this.#broker.touchSession(this);
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.#broker.schedule.clear(this.#timeoutAlarm);
+    for (const consumer of [...this.#consumers.values()]) this.cancel(consumer);
+    this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
+    this.#publishers.clear();
+    this.#unconfirmed.clear();
+    this.vhost.releaseOwner(this);
+    this.#broker.forgetSession(this);
+  }
+
+  #consumeReplies(tag: string, options: ConsumeOptions): Consumer {
+    checkReplyConsumer(options.noAck, this.#replyConsumer !== undefined);
+    const consumer = new Consumer(this, this.#broker.replyQueue(this.vhost), tag, Number.POSITIVE_INFINITY, options);
+    this.#consumers.set(tag, consumer);
+    this.#replyConsumer = { consumer, name: this.#broker.replyConsumers.add(consumer) };
+    return consumer;
+  }
+
+  /** Returns each delivery that was out too long, and looks for the next. RabbitMQ closes the channel; here one message goes back. */
+  #timeOut(now: number): void {
+    const overdue: { tag: number; consumer: Consumer }[] = [];
+    let next = Number.POSITIVE_INFINITY;
+    this.#unacked.forEach(({ tag, consumer, deliveredAt }) => {
+      if (consumer === undefined) return;
+      const dueAt = deliveredAt + consumer.timeoutMs;
+      if (dueAt <= now) overdue.push({ tag, consumer });
+      else next = Math.min(next, dueAt);
+    });
+    for (const { tag, consumer } of overdue.reverse()) {
+      if (!this.#unacked.take(tag, this.#delivery)) continue;
+      if (this.#lateTags.size < LATE_TAGS_MAX) this.#lateTags.add(tag);
+      this.#finish(this.#delivery, Outcome.TimedOut);
+      this.#punish(consumer);
+    }
+    if (next !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#timeoutAlarm, next);
+    this.#broker.wake();
+  }
+
+  #punish(consumer: Consumer): void {
+    const action = consumer.queue.settings.consumerTimeoutAction;
+    if (action === 'close') this.sink.close(new AmqpError(ReplyCode.PreconditionFailed, `delivery acknowledgement on channel timed out. Timeout value used: ${consumer.timeoutMs} ms`, { queue: consumer.queueName }));
+    if (action !== 'cancel' || this.#consumers.get(consumer.tag) !== consumer) return;
+    this.cancel(consumer);
+    this.sink.cancelled(consumer, 'consumer timeout');
+    this.#broker.touchSession(this);
+  }
+}
+
+/** What becomes of a delivery. */
+const Outcome = { Ack: 0, Nack: 1, Reject: 2, Requeue: 3, Release: 4, TimedOut: 5 } as const;
+type Outcome = (typeof Outcome)[keyof typeof Outcome];
+
+/** Whether a return counts as a failed delivery. RabbitMQ 4.3 does not count a nack in quorum queues (semantics D5, traps 13). */
+function isCounted(outcome: Outcome, queue: Queue): boolean {
+  return outcome !== Outcome.Release && (outcome !== Outcome.Nack || queue.settings.countNack === 'all');
+}
+
+function unknownTag(tag: number): AmqpError {
+  return new AmqpError(ReplyCode.PreconditionFailed, `unknown delivery tag ${tag}`, { hint: 'settle each delivery once, on the connection that got it', path: '/tag' });
+}
