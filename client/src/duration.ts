@@ -1,0 +1,22 @@
+// Durations as people write them. Always: milliseconds inside. Refuses: negative ones, and units it does not know.
+
+import { LeveretError } from './error.ts';
+
+/**
+ * Milliseconds as a number, or a number with its unit: '250ms', '1.5s', '30s', '5m', '2h', '7d'.
+ * ```ts
+ * const patience: Duration = '30s';
+ * await mq.exchange('amq.topic').publish('a.b', 'hello', { timeout: patience, unroutable: 'ignore' });
+ * ```
+ */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
+
+const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1e3, m: 6e4, h: 3.6e6, d: 8.64e7 };
+
+/** Whole milliseconds. */
+export function toMs(duration: Duration): number {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)(ms|[smhd])$/.exec(String(duration)) ?? [];
+  const ms = typeof duration === 'number' ? duration : Number(amount) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
+  if (!(ms >= 0)) throw new LeveretError('INVALID', `not a duration: '${duration}'`, { hint: "milliseconds, or '250ms', '30s', '5m', '2h', '7d'" });
+  return Math.round(ms);
+}
