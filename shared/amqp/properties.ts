@@ -9,7 +9,7 @@
 import { readU32, writeU16, writeU64 } from '../bytes.ts';
 import { AmqpError, ReplyCode } from '../error.ts';
 import { decodeUtf8Loosely, shortStringBytes, shortStringEnd, writeShortString } from '../text.ts';
-import { decodeTable, tableBytes, writeTable, type FieldTable } from './table.ts';
+import { decodeTable, type FieldTable, tableBytes, writeTable } from './table.ts';
 
 export interface Properties {
   contentType?: string | undefined;

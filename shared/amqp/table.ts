@@ -8,8 +8,8 @@
 // RabbitMQ differs from AMQP 0-9-1: `s` is int16, `l` and `L` are signed int64, `x` is bytes.
 // Refuses: depth above 16, a table above 64 KiB, a length beyond its table, a name that is not UTF-8.
 
-import { AmqpError, ReplyCode } from '../error.ts';
 import { readU16, readU32, writeU32 } from '../bytes.ts';
+import { AmqpError, ReplyCode } from '../error.ts';
 import { decodeUtf8, isUtf8, readShortString, shortStringBytes, shortStringEnd, utf8Length, writeShortString, writeUtf8 } from '../text.ts';
 
 /** Tables and arrays inside each other, the outermost counted. */
@@ -65,8 +65,24 @@ function fits(type: string, value: Typed['value']): boolean {
 
 // The types by their octets.
 const CODE = {
-  A: 0x41, B: 0x42, D: 0x44, F: 0x46, I: 0x49, L: 0x4c, S: 0x53, T: 0x54, V: 0x56,
-  b: 0x62, d: 0x64, f: 0x66, i: 0x69, l: 0x6c, s: 0x73, t: 0x74, u: 0x75, x: 0x78,
+  A: 0x41,
+  B: 0x42,
+  D: 0x44,
+  F: 0x46,
+  I: 0x49,
+  L: 0x4c,
+  S: 0x53,
+  T: 0x54,
+  V: 0x56,
+  b: 0x62,
+  d: 0x64,
+  f: 0x66,
+  i: 0x69,
+  l: 0x6c,
+  s: 0x73,
+  t: 0x74,
+  u: 0x75,
+  x: 0x78,
 } as const;
 
 // Payload bytes by type octet; -1: a u32 length and as many bytes; -2: no such type.

@@ -77,7 +77,8 @@ export class FrameParser {
     const type = bytes[at] as number;
     if (type < FrameType.Publish || type > FrameType.Body) throw malformed(`no frame type ${type}`);
     const payloadBytes = readU32(bytes, at + 3);
-    if (payloadBytes > this.#payloadBytesMax) throw malformed(`${payloadBytes} bytes of payload, above the limit of ${this.#payloadBytesMax}`);
+    if (payloadBytes > this.#payloadBytesMax)
+      throw malformed(`${payloadBytes} bytes of payload, above the limit of ${this.#payloadBytesMax}`);
     const payloadEnd = payloadStart + payloadBytes;
     if (payloadEnd >= end) throw malformed('cut short');
     if (bytes[payloadEnd] !== FRAME_END) throw malformed('its end octet is not 0xCE');

@@ -3,8 +3,8 @@
 // them); (2) what cannot be is an AmqpError 502 whose path points into the request, never another error.
 // Refuses: depth above 16, a tag it does not know. Unknown properties are ignored, as unknown fields are.
 
-import { propertyFields, type Properties } from '../amqp/properties.ts';
-import { TABLE_DEPTH_MAX, Typed, type FieldTable, type FieldValue } from '../amqp/table.ts';
+import { type Properties, propertyFields } from '../amqp/properties.ts';
+import { type FieldTable, type FieldValue, TABLE_DEPTH_MAX, Typed } from '../amqp/table.ts';
 import { decodeBase64, encodeBase64 } from '../base64.ts';
 import { AmqpError, ReplyCode } from '../error.ts';
 import { decodeUtf8, encodeUtf8, isUtf8, SHORT_STRING_BYTES_MAX, utf8Length } from '../text.ts';
@@ -34,7 +34,8 @@ function valueToJson(value: FieldValue): Json {
 
 function typedToJson(value: Typed['value']): Json {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : value.toString();
-  if (typeof value === 'number') return Number.isFinite(value) && !Object.is(value, -0) ? value : Object.is(value, -0) ? '-0' : String(value);
+  if (typeof value === 'number')
+    return Number.isFinite(value) && !Object.is(value, -0) ? value : Object.is(value, -0) ? '-0' : String(value);
   if (value instanceof Uint8Array) return encodeBase64(value);
   return { scale: value.scale, value: value.value };
 }
