@@ -212,6 +212,7 @@ export interface Operations {
   ack: Operation<{ tag: number }, { multiple: boolean }, Nothing>;
   nack: Operation<{ tag: number }, { multiple: boolean; requeue: boolean }, Nothing>;
   reject: Operation<{ tag: number }, { requeue: boolean }, Nothing>;
+  release: Operation<{ tag: number }, { multiple: boolean }, Nothing>;
   recover: Operation<Nothing, Nothing, Nothing>;
   get: Operation<{ queue: string }, { noAck: boolean }, { message: null } | { message: DeliveryJson; messageCount: number }>;
   'tap.open': Operation<

@@ -35,7 +35,7 @@ const DELIVER_REDELIVERED = 1;
 const OUTCOME_STORED = 0;
 const OUTCOME_REFUSED = 1;
 
-export const SettleAction = { Ack: 0, Nack: 1, Reject: 2 } as const;
+export const SettleAction = { Ack: 0, Nack: 1, Reject: 2, Release: 3 } as const;
 export type SettleAction = (typeof SettleAction)[keyof typeof SettleAction];
 const SETTLE_ACTION_MASK = 3;
 const SETTLE_REQUEUE = 4;
@@ -199,7 +199,6 @@ export class SettleReader {
     this.#at = at + SETTLE_BYTES;
     const flags = this.#bytes[at + 8] as number;
     const action = flags & SETTLE_ACTION_MASK;
-    if (action > SettleAction.Reject) throw malformed(`no settle action ${action}`);
     this.tag = readU64(this.#bytes, at);
     this.action = action as SettleAction;
     this.requeue = (flags & SETTLE_REQUEUE) !== 0;

@@ -142,6 +142,7 @@ export const schemas: { readonly [Name in OperationName]: Schema } = {
   ack: operation({ tag: safe, multiple: flag(false) }, ['tag']),
   nack: operation({ tag: safe, multiple: flag(false), requeue: flag(true) }, ['tag']),
   reject: operation({ tag: safe, requeue: flag(true) }, ['tag']),
+  release: operation({ tag: safe, multiple: flag(false) }, ['tag']),
   recover: none,
   get: operation({ queue: shortString, noAck: flag(false) }, ['queue']),
   'tap.open': operation(
