@@ -91,5 +91,7 @@ class Lines implements Progress {
     this.say(`  ${published}/${this.#total} published, ${acked} acked, ${dead} dead-lettered, ${waiting} waiting`);
   }
 
-  end(): void {}
+  end(): void {
+    // Lines end themselves.
+  }
 }
