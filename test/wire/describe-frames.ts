@@ -35,7 +35,7 @@ interface ContentFields {
 }
 interface SettleFields {
   tag: number;
-  action: 'ack' | 'nack' | 'reject';
+  action: 'ack' | 'nack' | 'reject' | 'release';
   requeue: boolean;
   multiple: boolean;
 }
@@ -56,8 +56,8 @@ export type FrameFields = { handle: number } & (
   | { type: 'BODY'; body: string }
 );
 
-const actions = ['ack', 'nack', 'reject'] as const;
-const actionOf = { ack: SettleAction.Ack, nack: SettleAction.Nack, reject: SettleAction.Reject };
+const actions = ['ack', 'nack', 'reject', 'release'] as const;
+const actionOf = { ack: SettleAction.Ack, nack: SettleAction.Nack, reject: SettleAction.Reject, release: SettleAction.Release };
 
 /** Parses a whole binary message. One parser for all, as a connection has. */
 const parser = new FrameParser();
