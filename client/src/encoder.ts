@@ -11,11 +11,10 @@ import { writeShortString } from '../../shared/text.ts';
 import { toMs } from './duration.ts';
 import { LeveretError } from './error.ts';
 import type { PublishOptions } from './options.ts';
-import { patchBodyBytes, writeHeader } from './properties.ts';
+import { HEAD_BYTES_MAX, patchBodyBytes, writeHeader } from './properties.ts';
 
 const SLAB_BYTES = 131_072;
 const FRAGMENT_BYTES = 65_536; // body bytes in one frame: with the longest head well below every broker's frameBytes (262,144)
-const HEAD_BYTES_MAX = 66_560; // headers of 64 KiB and the rest: the broker's limit
 const LOOP_CHARS_MAX = 48; // below, a loop beats encodeInto's fixed cost
 const DIRECT_CHARS_MAX = 16_384; // longer text is encoded first: three bytes for each character would be reserved for it
 const HEADS_MAX = 1_000; // heads kept: keys may be made up without end

@@ -3,9 +3,10 @@
 // (the broker has taken the message back); (3) nothing is decoded before it is asked for.
 
 import { SettleAction } from '../../shared/protocol/frames.ts';
-import { decodeUtf8Loosely } from '../../shared/text.ts';
+import type { DeliveryJson } from '../../shared/protocol/control.ts';
+import { decodeUtf8Loosely, encodeUtf8, writeShortString } from '../../shared/text.ts';
 import { LeveretError } from './error.ts';
-import { readProperties, type MessageProperties } from './properties.ts';
+import { HEAD_BYTES_MAX, bytesFromBase64, plainFromJson, readProperties, writeHeader, type MessageProperties } from './properties.ts';
 import type { Wire } from './wire.ts';
 
 const NO_HEADERS: Readonly<Record<string, unknown>> = Object.freeze(Object.create(null));
@@ -57,10 +58,26 @@ export class Message<B = unknown> {
     this.#bodyStart = bodyStart;
   }
 
+  /** @internal As `get` answers it. */
+  static fromJson<B>(json: DeliveryJson, wire: Wire): Message<B> {
+    const body = json.bodyBase64 === undefined ? encodeUtf8(json.body ?? '') : bytesFromBase64(json.bodyBase64);
+    const head = new Uint8Array(HEAD_BYTES_MAX);
+    const keyStart = writeShortString(head, 0, json.exchange);
+    const headerStart = writeShortString(head, keyStart, json.key);
+    const { headers, ...properties } = json.properties;
+    const bodyStart = writeHeader(head, headerStart, headers === undefined ? properties : { ...properties, headers: plainFromJson(headers) });
+    const run = new Uint8Array(bodyStart + body.length);
+    run.set(head.subarray(0, bodyStart));
+    run.set(body, bodyStart);
+    return new Message<B>(json, wire, run, keyStart, headerStart, bodyStart);
+  }
+
   /** The body as its content type says: JSON parsed, text as a string, all else as bytes. Throws UNREADABLE for JSON that is none. */
   get body(): B {
-    if (this.#body === UNREAD) this.#body = decodeBody(this.bytes, this.properties.contentType ?? '');
-    return this.#body;
+    if (this.#body !== UNREAD) return this.#body;
+    const body: B = decodeBody(this.bytes, this.properties.contentType ?? '');
+    this.#body = body;
+    return body;
   }
   /** The body as it came. */
   get bytes(): Uint8Array {

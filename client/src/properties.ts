@@ -8,6 +8,7 @@
 
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../../shared/bytes.ts';
 import { decodeUtf8Loosely, shortStringEnd, writeShortString, writeUtf8 } from '../../shared/text.ts';
+import type { Json, JsonObject } from '../../shared/protocol/control.ts';
 import { LeveretError } from './error.ts';
 
 /** The 14 properties of AMQP's basic class; `timestamp` in seconds, headers as plain values. */
@@ -40,6 +41,8 @@ const DELIVERY_MODE = 3;
 const PRIORITY = 4;
 const TIMESTAMP = 9;
 
+/** Exchange, key and a content header with the headers table of 64 KiB that a broker takes. */
+export const HEAD_BYTES_MAX = 68_608;
 const FIXED_BYTES = 14; // class, weight, body size, flags
 const DEPTH_MAX = 16;
 
@@ -270,21 +273,24 @@ export function toNumber(value: bigint): number | bigint {
 }
 
 /** A value of a table in JSON form (docs/protocol.md), as plain as readProperties gives it. */
-export function plainFromJson(value: unknown): unknown {
+export function plainFromJson(table: JsonObject): Record<string, unknown> {
+  const fields: Record<string, unknown> = Object.create(null);
+  for (const [name, value] of Object.entries(table)) fields[name] = plainValue(value);
+  return fields;
+}
+
+function plainValue(value: Json): unknown {
   if (typeof value !== 'object' || value === null) return value;
-  if (Array.isArray(value)) return value.map(plainFromJson);
-  const { $amqp: type, value: typed } = value as { $amqp?: unknown; value?: unknown };
+  if (Array.isArray(value)) return value.map(plainValue);
+  const { $amqp: type, value: typed } = value;
   if (type === 'x') return bytesFromBase64(String(typed));
   if (type === 'T') return new Date(Number(typed) * 1000);
-  if (type === 'D') {
-    const { scale, value: unscaled } = typed as { scale: number; value: number };
-    return unscaled / 10 ** scale;
-  }
   if (type === 'l' || type === 'L') return toNumber(BigInt(String(typed)));
-  if (type !== undefined && type !== 'F') return Number(typed);
-  const fields: Record<string, unknown> = Object.create(null);
-  for (const [name, field] of Object.entries(type === 'F' ? (typed as object) : value)) fields[name] = plainFromJson(field);
-  return fields;
+  if (typeof typed === 'object' && typed !== null && !Array.isArray(typed)) {
+    if (type === 'D') return Number(typed['value']) / 10 ** Number(typed['scale']);
+    if (type === 'F') return plainFromJson(typed);
+  }
+  return type === undefined ? plainFromJson(value) : Number(typed);
 }
 
 export function bytesFromBase64(text: string): Uint8Array {

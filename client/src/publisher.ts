@@ -98,7 +98,6 @@ export class Publisher {
     if (!wire.alive) return;
     this.#wire = wire;
     this.#credit = credit;
-    this.flush();
   }
 
   lost(): void {
@@ -129,7 +128,8 @@ export class Publisher {
   /** Sends what credit and the limit allow: one message for what lies side by side. */
   flush(): void {
     const wire = this.#wire;
-    if (wire === undefined || this.#waiting.length === 0) return;
+    // Not before the session is open: consumers come back first, for a reply may need one.
+    if (wire === undefined || this.#waiting.length === 0 || !this.#owner.isOpen) return;
     let bytes: Uint8Array | undefined;
     let start = 0;
     let end = 0;

@@ -21,6 +21,7 @@ export interface Handle {
   open(wire: Wire): void;
   lost(): void;
   end(error: LeveretError): void;
+  drain(): Promise<void>;
   event(message: EventMessage): void;
   frame(wire: Wire, parser: FrameParser): void;
 }
@@ -43,6 +44,7 @@ const CONFIRMED = 1; // publisher handles are fixed, so that encoded frames can 
 const UNCONFIRMED = 2;
 const HANDLE_MIN = 3;
 const FRAME_BYTES_MIN = 196_608; // what encoder.ts may put into one frame, rounded up
+const CLOSE_MS = 2_000; // for the peer's half of the closing
 const CLIENT = { product: 'leveret-client', version: '0.1.0' };
 
 /** Where to go, without what must not be shown. */
@@ -115,9 +117,14 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
 
   /** One operation. Without a connection it waits for one; on a connection that is lost meanwhile it is rejected, for it may be done or not. */
   async request<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
+    return (await this.openWire(op)).request(op, fields);
+  }
+
+  /** The wire that is open, or the next one that will be. */
+  async openWire(op: OperationName): Promise<Wire> {
     if (!this.isOpen) await this.#openWithin(toMs(this.#options.requestTimeout ?? 30_000), op);
     if (this.#wire === undefined) throw this.#closedError();
-    return this.#wire.request(op, fields);
+    return this.#wire;
   }
 
   publish(exchange: string, key: string, body: unknown, options: PublishOptions | undefined): Promise<Published> {
@@ -132,10 +139,25 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
     await Promise.all(this.#publishers.map((publisher) => publisher.settled()));
   }
 
-  close(error: LeveretError = new LeveretError('CLOSED', 'the connection was closed here')): void {
-    if (this.isClosed) return;
-    this.flush();
-    this.#closeBecause(error);
+  /** Handles first, for what runs may publish; then what was published; then the connection. */
+  async drain(): Promise<void> {
+    await Promise.all([...this.#handles.values()].map((handle) => handle.drain()));
+    if (!this.isClosed) await this.published();
+    await this.close();
+  }
+
+  /** Resolves when the link is gone, or when the peer takes too long to say so. */
+  async close(error: LeveretError = new LeveretError('CLOSED', 'the connection was closed here')): Promise<void> {
+    const wire = this.#wire;
+    if (!this.isClosed) {
+      this.flush();
+      this.#closeBecause(error);
+    }
+    if (wire === undefined) return;
+    await new Promise<void>((resolve) => {
+      const stop = this.ports.after(CLOSE_MS, resolve);
+      void wire.gone.then(() => (stop(), resolve()));
+    });
   }
 
   // What handles ask for.
@@ -183,7 +205,8 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
   opened(wire: Wire): void {
     if (wire !== this.#wire) return;
     this.#transition(Phase.Greeting);
-    const { options: o, address } = { options: this.#options, address: this.#address };
+    const o = this.#options;
+    const address = this.#address;
     const credentials = { user: o.user ?? address.user ?? 'guest', password: o.password ?? address.password ?? 'guest' };
     const client = o.name === undefined ? CLIENT : { ...CLIENT, name: o.name };
     wire
@@ -243,7 +266,7 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
     const { url } = this.#address;
     const timeoutMs = toMs(this.#options.connectTimeout ?? 10_000);
     const requestMs = toMs(this.#options.requestTimeout ?? 30_000);
-    const wire = new Wire(this.#transport, url, url, requestMs, this, this.ports);
+    const wire = new Wire(this.#transport, url, requestMs, this, this.ports);
     this.#wire = wire;
     this.#stopTimer = this.ports.after(timeoutMs, () => wire.fail(new LeveretError('DISCONNECTED', `${url} did not answer in ${timeoutMs} ms`)));
   }
@@ -259,14 +282,13 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
     const { session, server, vhost, user, limits } = hello;
     this.broker = { session, product: server.product, version: server.version, vhost, user, limits };
     const declared = declareAll(wire, this.#options.topology ?? {});
-    const opened = this.#publishers.map((publisher) => publisher.open(wire));
-    await declared;
-    for (const handle of this.#handles.values()) handle.open(wire);
-    await Promise.all(opened);
+    await Promise.all([declared, ...this.#publishers.map((publisher) => publisher.open(wire))]);
     if (wire !== this.#wire) return;
+    for (const handle of this.#handles.values()) handle.open(wire);
     this.#tries = 0;
     this.#wasOpen = true;
     this.#transition(Phase.Open);
+    this.flush();
     for (const { resolve } of this.#whenOpen.splice(0)) resolve();
   }
 

@@ -17,6 +17,8 @@ export interface Reader {
   sample?(sample: Sample): void;
   /** The connection is lost: what came by it will come again. */
   lost?(): void;
+  /** Takes nothing new, and finishes. */
+  drain?(): Promise<unknown>;
   /** No more will come: cancelled by the broker, refused on opening, or the connection closed. */
   ended(error: LeveretError): void;
 }
@@ -78,6 +80,10 @@ export class Subscription implements Handle {
     this.#isOver = true;
     this.#owner.release(this.#handle);
     this.#reader.ended(error);
+  }
+
+  async drain(): Promise<void> {
+    await this.#reader.drain?.();
   }
 
   event(message: EventMessage): void {

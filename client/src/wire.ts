@@ -33,6 +33,9 @@ const SETTLE_RUN_BYTES = 65_000; // below every frame limit; a run above it is s
 
 export class Wire implements LinkHandlers {
   alive = true;
+  /** Resolves when the link has closed. */
+  readonly gone: Promise<void>;
+  #isGone = (): void => undefined;
   readonly #owner: WireOwner;
   readonly #ports: ClientPorts;
   readonly #requestTimeoutMs: number;
@@ -46,11 +49,14 @@ export class Wire implements LinkHandlers {
   #heard = true;
   #stopWatch: (() => void) | undefined;
 
-  constructor(transport: Transport, url: string, shownUrl: string, requestTimeoutMs: number, owner: WireOwner, ports: ClientPorts) {
+  constructor(transport: Transport, url: string, requestTimeoutMs: number, owner: WireOwner, ports: ClientPorts) {
     this.#owner = owner;
     this.#ports = ports;
     this.#requestTimeoutMs = requestTimeoutMs;
-    this.#url = shownUrl;
+    this.#url = url;
+    this.gone = new Promise((resolve) => {
+      this.#isGone = resolve;
+    });
     this.#link = transport.open(url, this);
   }
 
@@ -145,6 +151,7 @@ export class Wire implements LinkHandlers {
   }
 
   closed(code: number, reason: string): void {
+    this.#isGone();
     const why = reason === '' ? '' : `: ${reason}`;
     this.fail(new LeveretError('DISCONNECTED', `${this.#url} closed (${code}${why})`));
   }

@@ -1,0 +1,239 @@
+// What a user holds: one connection that keeps itself up, and everything that is done through it.
+// Always: (1) every call either is one promise, or gives something to loop over or to close; (2) nothing is thrown at a user who does not listen: states and faults
+// are told to listeners, failures are rejections. Refuses: to do the work (session.ts, and a file for each noun).
+
+import { asyncDispose } from './dispose.ts';
+import { toArguments } from './declare.ts';
+import { LeveretError } from './error.ts';
+import { Exchange } from './exchange.ts';
+import type {
+  BrokerInfo, ConnectOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, Headers, RequestOptions, StatsOptions,
+} from './options.ts';
+import type { ConnectionState } from './phase.ts';
+import { Queue } from './queue.ts';
+import { Rpc } from './rpc.ts';
+import { Session, type Listeners } from './session.ts';
+import { StatsFeed } from './stats-feed.ts';
+import type { MessagesOf, QueueBody, Topology } from './topology.ts';
+import type { Transport } from './transport.ts';
+import type { Handler, Worker } from './worker.ts';
+import type { Answer, OperationName, Request } from '../../shared/protocol/control.ts';
+
+/** How many servers of {@link Connection.serve} run at a time here. */
+export interface ServeOptions {
+  /** Default 16. */
+  readonly concurrency?: number;
+}
+
+/**
+ * A connection: what `connect` resolves with.
+ * ```ts
+ * console.log(mq.state, mq.broker.product, mq.broker.version);
+ * ```
+ */
+export class Connection<T extends Topology = Topology> {
+  readonly #session: Session;
+  readonly #rpc: Rpc;
+  #drained: Promise<void> | undefined;
+
+  /** @internal Use `connect`. */
+  constructor(session: Session) {
+    this.#session = session;
+    this.#rpc = new Rpc(session);
+  }
+
+  /** 'connecting', 'open', 'waiting' (for the next try) or 'closed'. */
+  get state(): ConnectionState {
+    return this.#session.state;
+  }
+
+  /** The broker of the last connection, and its limits. */
+  get broker(): BrokerInfo {
+    const { broker } = this.#session;
+    if (broker === undefined) throw new LeveretError('DISCONNECTED', 'no broker has answered yet');
+    return broker;
+  }
+
+  /**
+   * Listens; what it answers stops that. `state`: every change, and why. `blocked`: the broker takes no publishes (a reason), or takes them again (undefined).
+   * `fault`: what went wrong where no promise could tell it, such as a handler that threw.
+   * ```ts
+   * const stop = mq.on('state', (state, why) => console.log(state, why?.message));
+   * stop();
+   * ```
+   */
+  on<Name extends keyof Listeners>(name: Name, listener: Listeners[Name]): () => void {
+    return this.#session.on(name, listener);
+  }
+
+  /**
+   * An exchange by name, its bodies typed by the topology.
+   * ```ts
+   * console.log(mq.exchange('amq.topic').name);
+   * ```
+   */
+  exchange<Name extends string>(name: Name): Exchange<MessagesOf<T, Name>> {
+    return new Exchange(this.#session, name);
+  }
+
+  /**
+   * A queue by name, its bodies typed by the topology or by the caller.
+   * ```ts
+   * console.log(mq.queue<{ total: number }>('billing').name);
+   * ```
+   */
+  queue<Name extends string>(name: Name): Queue<QueueBody<T, Name>>;
+  queue<B>(name: string): Queue<B>;
+  queue<B>(name: string): Queue<B> {
+    return new Queue<B>(this.#session, name);
+  }
+
+  /**
+   * Asks whoever serves `name`, and resolves with the reply.
+   * ```ts
+   * await using price = await mq.serve('price.get', async (msg) => ({ cents: (msg.body as { sku: string }).sku.length }));
+   * const { cents } = await mq.request<{ cents: number }>('price.get', { sku: 'A1' }, { timeout: '2s' });
+   * console.log(cents);
+   * ```
+   */
+  request<Reply = unknown>(name: string, body: unknown, options: RequestOptions = {}): Promise<Reply> {
+    return this.#rpc.request<Reply>(name, body, options);
+  }
+
+  /**
+   * Serves requests: what the handler returns is the reply; what it throws rejects the request with REMOTE and the message. Declares the queue `name`; it goes with
+   * its last server.
+   * ```ts
+   * await using echo = await mq.serve('echo', (msg) => msg.body);
+   * console.log(await mq.request('echo', 'hello'));
+   * ```
+   */
+  serve<B = unknown>(name: string, handler: Handler<B>, { concurrency = 16 }: ServeOptions = {}): Promise<Worker<B>> {
+    return this.#rpc.serve(name, handler, concurrency);
+  }
+
+  /**
+   * Statistics, pushed over this connection.
+   * ```ts
+   * for await (const s of mq.stats({ queues: 'billing*', every: '250ms' })) { console.log(s.ready, s.publishRate); break; }
+   * ```
+   */
+  stats(options: StatsOptions = {}): StatsFeed {
+    return new StatsFeed(this.#session, options);
+  }
+
+  /**
+   * Declares an exchange, once: what must be there after a reconnect belongs into the topology.
+   * ```ts
+   * await mq.declareExchange('events', { type: 'topic' });
+   * ```
+   */
+  async declareExchange(name: string, { arguments: args, ...options }: DeclareExchangeOptions = {}): Promise<void> {
+    await this.#session.request('exchange.declare', { exchange: name, ...options, arguments: toArguments(args) });
+  }
+
+  /** Deletes an exchange; one that is not there is no error. */
+  async deleteExchange(name: string, options: { readonly ifUnused?: boolean } = {}): Promise<void> {
+    await this.#session.request('exchange.delete', { exchange: name, ...options });
+  }
+
+  /**
+   * Declares a queue, once: what must be there after a reconnect belongs into the topology. '' lets the broker choose a name.
+   * ```ts
+   * const { queue, messageCount } = await mq.declareQueue('', { exclusive: true, arguments: { 'x-max-length': 100 } });
+   * console.log(queue, messageCount);
+   * ```
+   */
+  declareQueue(name: string, { arguments: args, ...options }: DeclareQueueOptions = {}): Promise<DeclaredQueue> {
+    return this.#session.request('queue.declare', { queue: name, ...options, arguments: toArguments(args) });
+  }
+
+  /**
+   * Binds a queue to an exchange.
+   * ```ts
+   * await mq.declareQueue('all-orders');
+   * await mq.bindQueue('all-orders', 'amq.topic', 'order.#');
+   * ```
+   */
+  async bindQueue(queue: string, exchange: string, key = '', args?: Headers): Promise<void> {
+    await this.#session.request('queue.bind', { queue, exchange, key, arguments: toArguments(args) });
+  }
+
+  /** Takes a binding of a queue away. */
+  async unbindQueue(queue: string, exchange: string, key = '', args?: Headers): Promise<void> {
+    await this.#session.request('queue.unbind', { queue, exchange, key, arguments: toArguments(args) });
+  }
+
+  /** Binds an exchange to another: `destination` gets what `source` routes by `key`. */
+  async bindExchange(destination: string, source: string, key = '', args?: Headers): Promise<void> {
+    await this.#session.request('exchange.bind', { destination, source, key, arguments: toArguments(args) });
+  }
+
+  /** Takes a binding of an exchange away. */
+  async unbindExchange(destination: string, source: string, key = '', args?: Headers): Promise<void> {
+    await this.#session.request('exchange.unbind', { destination, source, key, arguments: toArguments(args) });
+  }
+
+  /**
+   * Any operation of docs/protocol.md. Its effects on the connection (handles, qos) end with a reconnect.
+   * ```ts
+   * const { broker } = await mq.call('stats', { queues: '*' });
+   * console.log(broker.messages);
+   * ```
+   */
+  call<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
+    return this.#session.request(op, fields);
+  }
+
+  /**
+   * Ends well: consumers and workers take nothing new, return what they have not begun and finish what runs; all that was published is confirmed or rejected; then it
+   * closes. `await using` does this.
+   * ```ts
+   * await mq.drain();
+   * ```
+   */
+  drain(): Promise<void> {
+    this.#drained ??= this.#session.drain();
+    return this.#drained;
+  }
+
+  /**
+   * Closes now: what waits to be published is rejected with CLOSED, what is unacked goes back.
+   * ```ts
+   * await mq.close();
+   * ```
+   */
+  close(): Promise<void> {
+    return this.#session.close();
+  }
+
+  [asyncDispose](): Promise<void> {
+    return this.drain();
+  }
+}
+
+/**
+ * Connects through a transport of your own: the same as `connect` with the option `transport`, without a url.
+ * ```ts
+ * console.log(typeof connectOver);
+ * ```
+ */
+export function connectOver<T extends Topology = Topology>(
+  transport: Transport, options: ConnectOptions<T> = {}, urls: string | readonly string[] = 'memory:',
+): Promise<Connection<T>> {
+  return open(transport, urls, options);
+}
+
+async function open<T extends Topology>(transport: Transport, urls: string | readonly string[], options: ConnectOptions<T>): Promise<Connection<T>> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const session = new Session(transport, typeof urls === 'string' ? [urls] : urls, options);
+  const abort = (): unknown => session.close(new LeveretError('ABORTED', 'connect was aborted by its signal', { cause: signal?.reason }));
+  signal?.addEventListener('abort', abort);
+  try {
+    await session.opening();
+  } finally {
+    signal?.removeEventListener('abort', abort);
+  }
+  return new Connection<T>(session);
+}

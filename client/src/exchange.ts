@@ -1,0 +1,83 @@
+// An exchange by name: publish to it, watch what goes through it. Holds nothing: make one whenever it is handy.
+
+import { toArguments } from './declare.ts';
+import type { LeveretError } from './error.ts';
+import { Feed } from './feed.ts';
+import type { Message } from './message.ts';
+import type { Published, PublishOptions, SubscribeOptions } from './options.ts';
+import type { Session } from './session.ts';
+import { Subscription, type Reader } from './subscription.ts';
+import type { BodyFor } from './topology.ts';
+
+/**
+ * What goes through an exchange from now on, for `for await`: see {@link Exchange.subscribe}. After a reconnect it goes on; what passed meanwhile is missed.
+ * ```ts
+ * const tap: Tap = mq.exchange('amq.topic').subscribe('order.*');
+ * await tap.cancel();
+ * console.log(tap.dropped);
+ * ```
+ */
+export class Tap<B = unknown> extends Feed<Message<B>> implements Reader {
+  readonly #subscription: Subscription;
+
+  /** @internal */
+  constructor(session: Session, exchange: string, key: string, { buffer = 100, onOverflow = 'drop-oldest', ...rest }: SubscribeOptions) {
+    super(buffer, onOverflow);
+    const subject = { op: 'tap.open', fields: { exchange, key, buffer, arguments: toArguments(rest.arguments) } } as const;
+    this.#subscription = new Subscription(session, subject, this);
+    session.start(this.#subscription);
+  }
+
+  /** @internal */
+  message(message: Message): void {
+    this.push(message as Message<B>);
+  }
+  /** @internal */
+  ended(error: LeveretError): void {
+    this.end(error);
+  }
+  protected override cancelled(): Promise<void> {
+    return this.#subscription.cancel();
+  }
+}
+
+/**
+ * An exchange: see {@link Connection.exchange}.
+ * ```ts
+ * const { routed } = await mq.exchange('amq.topic').publish('order.created', { total: 9.5 }, { unroutable: 'ignore' });
+ * console.log(routed);
+ * ```
+ */
+export class Exchange<Messages = Record<never, never>> {
+  readonly name: string;
+  readonly #session: Session;
+
+  /** @internal */
+  constructor(session: Session, name: string) {
+    this.#session = session;
+    this.name = name;
+  }
+
+  /**
+   * Resolves when every queue that took the message has stored it. Rejects with NO_ROUTE when none did, and on refusal, timeout or abort. While the connection is down it
+   * waits; what was sent and not confirmed when it broke is sent again with the same id, so a queue may then hold it twice.
+   * ```ts
+   * await mq.exchange('amq.topic').publish('a.b', 'text, bytes, or anything that is JSON', { unroutable: 'ignore' });
+   * ```
+   */
+  publish<Key extends (keyof Messages & string) | (string & {})>(key: Key, body: BodyFor<Messages, Key>, options?: PublishOptions): Promise<Published> {
+    return this.#session.publish(this.name, key, body, options);
+  }
+
+  /**
+   * A live tap: nothing is queued, nothing needs an ack, publishers are never held up; a slow reader misses the oldest.
+   * ```ts
+   * const tap = mq.exchange('amq.topic').subscribe('order.*', { buffer: 10 });
+   * await mq.exchange('amq.topic').publish('order.created', { total: 9.5 }, { unroutable: 'ignore' });
+   * for await (const msg of tap) { console.log(msg.key, msg.body); break; }
+   * ```
+   */
+  subscribe<Key extends (keyof Messages & string) | (string & {})>(key: Key, options: SubscribeOptions = {}): Tap<BodyFor<Messages, Key>> {
+    return new Tap(this.#session, this.name, key, options);
+  }
+}
