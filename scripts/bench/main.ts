@@ -1,0 +1,100 @@
+// `npm run bench`: runs the rows, prints a table or one JSON object a row.
+// Always: (1) rows run one after another, alone; (2) a row without a number is an error and the exit code says so (1); a missed target
+// is printed and nothing more, for machines differ and neighbours are noisy.
+
+import { cpus } from 'node:os';
+import { parseArgs, styleText } from 'node:util';
+import Table from 'cli-table3';
+import { display, type Effort, type Figure, FULL, meets, type Row, SMOKE } from './row.ts';
+import { engineRows } from './rows-engine.ts';
+import { wireRows } from './rows-wire.ts';
+
+const USAGE = `npm run bench -- [--smoke] [--only NAME]... [--json]
+
+  --smoke       every row for about a second: shows that each still yields a number
+  --only NAME   this row alone; may be given again
+  --json        one JSON object a row instead of the table
+`;
+
+interface Outcome {
+  readonly row: Row;
+  readonly figure?: Figure;
+  readonly error?: string;
+}
+
+async function measure(row: Row, effort: Effort): Promise<Outcome> {
+  try {
+    const figure = await row.measure(effort);
+    if (!Number.isFinite(figure.value)) throw new Error(`answered ${figure.value}, which is no number`);
+    return { row, figure };
+  } catch (error) {
+    return { row, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+const targetText = ({ target, unit }: Row): string => `${target.at === 'most' ? '<=' : '>='} ${target.value} ${unit}`;
+
+function verdict({ row, figure }: Outcome): 'pass' | 'miss' | 'no number' {
+  if (figure === undefined) return 'no number';
+  return meets(row.target, figure.value) ? 'pass' : 'miss';
+}
+
+function json(outcome: Outcome): string {
+  const { row, figure, error } = outcome;
+  const { name, what, unit, target } = row;
+  return JSON.stringify({ row: name, what, unit, target, verdict: verdict(outcome), ...figure, ...(error === undefined ? {} : { error }) });
+}
+
+function cells(outcome: Outcome): string[] {
+  const { row, figure, error } = outcome;
+  const said = verdict(outcome);
+  const notes = [row.what, figure?.note ?? error ?? ''];
+  if (figure?.ceiling !== undefined) {
+    notes.push(`generator's ceiling ${display(figure.ceiling)}/s${figure.generatorBound === true ? ': generator-bound' : ''}`);
+  }
+  const result = figure === undefined ? '-' : `${display(figure.value)} ${row.unit}`;
+  const coloured = process.stdout.isTTY ? styleText(said === 'pass' ? 'green' : said === 'miss' ? 'yellow' : 'red', said) : said;
+  return [row.name, result, targetText(row), coloured, notes.filter((note) => note !== '').join('\n')];
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      smoke: { type: 'boolean', default: false },
+      json: { type: 'boolean', default: false },
+      help: { type: 'boolean', short: 'h', default: false },
+      only: { type: 'string', multiple: true, default: [] },
+    },
+  });
+  if (values.help) {
+    process.stdout.write(USAGE);
+    return 0;
+  }
+  const rows = [...wireRows, ...engineRows];
+  const unknown = values.only.filter((name) => !rows.some((row) => row.name === name));
+  if (unknown.length > 0) {
+    process.stderr.write(`no row is called ${unknown.join(', ')}; there are ${rows.map((row) => row.name).join(', ')}\n`);
+    return 2;
+  }
+  const outcomes: Outcome[] = [];
+  for (const row of rows) {
+    if (values.only.length > 0 && !values.only.includes(row.name)) continue;
+    if (process.stderr.isTTY) process.stderr.write(`${row.name} ...\n`);
+    const outcome = await measure(row, values.smoke ? SMOKE : FULL);
+    outcomes.push(outcome);
+    if (values.json) process.stdout.write(`${json(outcome)}\n`);
+  }
+  if (!values.json) {
+    const table = new Table({ head: ['row', 'result', 'target', '', 'what it is'], style: { head: [], border: [] } });
+    for (const outcome of outcomes) table.push(cells(outcome));
+    process.stdout.write(
+      `${table.toString()}\nNode ${process.version}, ${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}\n`,
+    );
+  }
+  return outcomes.some(({ figure }) => figure === undefined) ? 1 : 0;
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  return 2;
+});

@@ -1,0 +1,92 @@
+// How a verb reaches a broker, and what becomes of what goes wrong there.
+// Always: (1) an error of the client leaves as a CliError with its hint and exit code; (2) every way out closes the connection, so unsettled messages go back
+// at once; (3) a lost connection ends the verb: a script that is told so can decide, one that waits cannot.
+
+import type { Command } from 'commander';
+import { type Connection, connect, LeveretError } from 'leveret-client';
+import { CliError, ExitCode } from './exit-codes.ts';
+import { Output, printable } from './output.ts';
+import type { Terminal } from './terminal.ts';
+
+export const DEFAULT_URL = 'ws://127.0.0.1:15672/ws';
+
+export interface ConnectionFlags {
+  readonly url: string;
+  readonly vhost?: string;
+  readonly json: boolean;
+}
+
+/** The flags that every verb with a broker has. */
+export function addConnectionFlags(command: Command, terminal: Terminal): Command {
+  return command
+    .option('--url <url>', 'the broker, as ws://user:password@host:port/ws', terminal.environment['LEVERET_URL'] ?? DEFAULT_URL)
+    .option('--vhost <name>', 'the virtual host')
+    .option('--json', 'one JSON object a line', false);
+}
+
+/** What a verb works with. */
+export interface Work {
+  readonly connection: Connection;
+  readonly output: Output;
+  /** Aborted when the user interrupts or the reader of the output goes away. */
+  readonly stop: AbortSignal;
+  /** Another connection like the first: a benchmark wants several. */
+  another(): Promise<Connection>;
+}
+
+/** Connects, runs `verb`, closes, and sets the exit code that `verb` answers. Throws CliError. */
+export async function runVerb(
+  terminal: Terminal,
+  flags: ConnectionFlags,
+  name: string,
+  verb: (work: Work) => Promise<ExitCode>,
+): Promise<void> {
+  const stopping = new AbortController();
+  let isReaderGone = false;
+  const onOutputError = (error: NodeJS.ErrnoException): void => {
+    isReaderGone = error.code === 'EPIPE';
+    stopping.abort(error);
+  };
+  const forget = terminal.onInterrupt(() => stopping.abort());
+  terminal.output.on('error', onOutputError);
+  const connections: Connection[] = [];
+  const open = async (): Promise<Connection> => {
+    const vhost = flags.vhost === undefined ? {} : { vhost: flags.vhost };
+    const connection = await connect(flags.url, { ...vhost, name: `leveret ${name}`, reconnect: false, signal: stopping.signal });
+    connections.push(connection);
+    return connection;
+  };
+  const output = new Output(terminal, flags.json);
+  try {
+    const connection = await open();
+    terminal.exit(await verb({ connection, output, stop: stopping.signal, another: open }));
+  } catch (error) {
+    if (isReaderGone) terminal.exit(ExitCode.Ok);
+    else if (stopping.signal.aborted) terminal.exit(ExitCode.Interrupted);
+    else throw translate(error, flags.url);
+  } finally {
+    output.done();
+    forget();
+    await Promise.allSettled(connections.map((connection) => connection.close()));
+    terminal.output.off('error', onOutputError);
+  }
+}
+
+function translate(error: unknown, url: string): unknown {
+  if (!(error instanceof LeveretError)) return error;
+  const hint =
+    error.hint ??
+    (error.code === 'DISCONNECTED' ? `is a broker listening at ${withoutPassword(url)}? Start one with: leveret start` : undefined);
+  return new CliError(exitCodeOf(error), printable(error.reason), hint === undefined ? undefined : printable(hint));
+}
+
+function exitCodeOf({ code }: LeveretError): ExitCode {
+  if (code === 'DISCONNECTED') return ExitCode.Unreachable;
+  if (code === 'TIMEOUT') return ExitCode.Timeout;
+  if (code === 'INVALID') return ExitCode.Usage;
+  return ExitCode.Failure;
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, '//');
+}
