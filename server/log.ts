@@ -1,0 +1,40 @@
+// The server's log: JSON lines on stderr, one child logger per connection.
+// Always: (1) what could hold a secret is cut out by name before it is written; (2) writing is synchronous, so the last line before an end is there;
+// (3) stdout is never touched: it belongs to what a command prints.
+
+import { type Logger, pino } from 'pino';
+import type { Notice, Notices } from './ports.ts';
+
+export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+// Wherever an object with one of these names is logged, at the top or one level down.
+const SECRETS = ['password', 'token', 'authorization', 'cookie', 'secret'];
+
+export interface LineWriter {
+  write(line: string): void;
+}
+
+export function createLog(level: LogLevel, into: LineWriter = pino.destination({ dest: 2, sync: true })): Logger {
+  return pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      redact: { paths: SECRETS.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' },
+    },
+    into,
+  );
+}
+
+/** The broker's notices as log lines. What it calls a fault is an error; all else is told at debug. */
+export function noticesTo(log: Logger): Notices {
+  return {
+    notice(notice: Notice): void {
+      const line = { ...notice.fields, kind: notice.kind };
+      if (notice.kind.startsWith('fault')) log.error(line, notice.text);
+      else log.debug(line, notice.text);
+    },
+  };
+}
