@@ -48,7 +48,9 @@ export class Binding implements Bound<Destination> {
   /** Durable between durable ends. An exclusive queue ends with its connection, whatever it says. */
   get isDurable(): boolean {
     const { source, destination } = this;
-    return source.durable && destination.durable && (destination.kind === 'exchange' || destination.exclusiveOwner === undefined);
+    return (
+      source.durable && destination.durable && !this.isTap && (destination.kind === 'exchange' || destination.exclusiveOwner === undefined)
+    );
   }
 }
 
