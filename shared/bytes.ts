@@ -2,8 +2,8 @@
 // Always: (1) a u64 is a number, at most 2^53 - 1; above, reading throws 502 and writing is an invariant; (2) a write answers the offset behind it.
 // Refuses to check bounds: the caller has compared `at` with its own end, which may lie before the end of the buffer.
 
-import { AmqpError, ReplyCode } from './error.ts';
 import { invariant } from './assert.ts';
+import { AmqpError, ReplyCode } from './error.ts';
 
 const TWO_32 = 0x1_0000_0000;
 

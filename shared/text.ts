@@ -102,7 +102,19 @@ export function shortStringBytes(text: string): number {
 
 /** Writes `text` as a short string and answers the offset behind it. The caller has made room for 256 bytes, or for shortStringBytes(text). */
 export function writeShortString(bytes: Uint8Array, at: number, text: string): number {
-  if (text.length > SHORT_STRING_BYTES_MAX || utf8Length(text) > SHORT_STRING_BYTES_MAX) throw tooLong(text);
+  const length = text.length;
+  if (length > SHORT_STRING_BYTES_MAX) throw tooLong(text);
+  for (let i = 0; i < length; i++) {
+    const unit = text.charCodeAt(i);
+    if (unit >= 0x80) return writeShortUtf8(bytes, at, text);
+    bytes[at + 1 + i] = unit;
+  }
+  bytes[at] = length;
+  return at + 1 + length;
+}
+
+function writeShortUtf8(bytes: Uint8Array, at: number, text: string): number {
+  if (utf8Length(text) > SHORT_STRING_BYTES_MAX) throw tooLong(text);
   const end = writeUtf8(bytes, at + 1, text);
   bytes[at] = end - at - 1;
   return end;

@@ -60,6 +60,8 @@ export const propertyFields: readonly PropertyField[] = [
   { name: 'clusterId', kind: 'text' },
 ];
 
+const FLAGS: ReadonlyMap<string, number> = new Map(propertyFields.map(({ name }, i) => [name, 0x8000 >>> i]));
+
 const malformed = (): AmqpError => new AmqpError(ReplyCode.SyntaxError, 'malformed content: properties run past their end');
 
 export function encodeContentHeader(properties: Properties, bodyBytes: number): Uint8Array {
@@ -68,43 +70,50 @@ export function encodeContentHeader(properties: Properties, bodyBytes: number): 
   return bytes;
 }
 
+/** The flags of the properties present. From here on, only those are looked at: most messages have one or two. */
+function flagsOf(properties: Properties): number {
+  let flags = 0;
+  for (const name in properties) {
+    const flag = FLAGS.get(name);
+    if (flag !== undefined) flags |= flag;
+  }
+  // A property set to undefined is absent.
+  for (let rest = flags; rest !== 0; rest ^= highest(rest)) {
+    if (properties[fieldOf(rest).name] === undefined) flags ^= highest(rest);
+  }
+  return flags;
+}
+
+const highest = (flags: number): number => 0x8000_0000 >>> Math.clz32(flags);
+const fieldOf = (flags: number): PropertyField => propertyFields[Math.clz32(flags) - 16] as PropertyField;
+
 /** Bytes of the content header with these properties. Throws 502 for what a header cannot hold, so that writeContentHeader cannot fail. */
 export function contentHeaderBytes(properties: Properties): number {
   let size = CONTENT_HEADER_FIXED_BYTES;
-  for (const field of propertyFields) {
-    if (field.kind === 'text') {
-      const text = properties[field.name];
-      if (text !== undefined) size += shortStringBytes(text);
-    } else if (field.kind === 'table') {
-      const table = properties[field.name];
-      if (table !== undefined) size += tableBytes(table);
-    } else {
-      const number = properties[field.name];
-      if (number === undefined) continue;
-      const max = field.kind === 'octet' ? 255 : Number.MAX_SAFE_INTEGER;
-      if (!Number.isInteger(number) || number < 0 || number > max) {
-        throw new AmqpError(ReplyCode.SyntaxError, `property ${field.name} is not an integer from 0 to ${max}`);
-      }
-      size += field.kind === 'octet' ? 1 : 8;
-    }
-  }
+  for (let rest = flagsOf(properties); rest !== 0; rest ^= highest(rest)) size += propertyBytes(properties, fieldOf(rest));
   return size;
+}
+
+function propertyBytes(properties: Properties, field: PropertyField): number {
+  if (field.kind === 'text') return shortStringBytes(properties[field.name] ?? '');
+  if (field.kind === 'table') return tableBytes(properties[field.name] ?? new Map());
+  const number = properties[field.name] ?? 0;
+  const max = field.kind === 'octet' ? 255 : Number.MAX_SAFE_INTEGER;
+  if (!Number.isInteger(number) || number < 0 || number > max) {
+    throw new AmqpError(ReplyCode.SyntaxError, `property ${field.name} is not an integer from 0 to ${max}`);
+  }
+  return field.kind === 'octet' ? 1 : 8;
 }
 
 /** Writes a content header at `at` and answers the offset behind it. The caller has made room for contentHeaderBytes(properties). */
 export function writeContentHeader(bytes: Uint8Array, at: number, properties: Properties, bodyBytes: number): number {
+  const flags = flagsOf(properties);
   writeU16(bytes, at, BASIC_CLASS);
   writeU16(bytes, at + 2, 0);
   writeU64(bytes, at + 4, bodyBytes);
-  let flags = 0;
-  let next = at + CONTENT_HEADER_FIXED_BYTES;
-  for (let i = 0; i < propertyFields.length; i++) {
-    const field = propertyFields[i] as PropertyField;
-    if (properties[field.name] === undefined) continue;
-    flags |= 1 << (15 - i);
-    next = writeProperty(bytes, next, properties, field);
-  }
   writeU16(bytes, at + 12, flags);
+  let next = at + CONTENT_HEADER_FIXED_BYTES;
+  for (let rest = flags; rest !== 0; rest ^= highest(rest)) next = writeProperty(bytes, next, properties, fieldOf(rest));
   return next;
 }
 
@@ -120,9 +129,8 @@ function writeProperty(bytes: Uint8Array, at: number, properties: Properties, fi
 export function decodeProperties(bytes: Uint8Array, propertiesStart: number, headerEnd: number, flags: number): Properties {
   const properties: Properties = {};
   let at = propertiesStart;
-  for (let i = 0; i < propertyFields.length; i++) {
-    if ((flags & (1 << (15 - i))) === 0) continue;
-    const field = propertyFields[i] as PropertyField;
+  for (let rest = flags & 0xfffc; rest !== 0; rest ^= highest(rest)) {
+    const field = fieldOf(rest);
     const next = propertyEnd(bytes, at, headerEnd, field);
     if (field.kind === 'text') properties[field.name] = decodeUtf8Loosely(bytes, at + 1, next);
     else if (field.kind === 'table') properties[field.name] = decodeTable(bytes, at, next);

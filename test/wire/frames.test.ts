@@ -54,7 +54,7 @@ const frame: fc.Arbitrary<FrameFields> = fc.oneof(
     settles: fc.array(
       fc.record({
         tag: fc.maxSafeNat(),
-        action: fc.constantFrom('ack' as const, 'nack' as const, 'reject' as const),
+        action: fc.constantFrom('ack' as const, 'nack' as const, 'reject' as const, 'release' as const),
         requeue: fc.boolean(),
         multiple: fc.boolean(),
       }),
