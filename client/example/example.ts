@@ -108,7 +108,12 @@ function showStats(sample: Stats): void {
 
 function tellState(state: Connection['state'], why?: LeveretError): void {
   if (state === 'open') showState('open', 'connected');
-  if (state === 'waiting') showState('waiting', `no broker: ${why?.reason ?? 'connection lost'}. Trying again; npm start runs one`);
+  if (state === 'waiting') showState('waiting', `no broker yet: ${why?.reason ?? 'the connection is lost'}. ${advice()}`);
+}
+
+/** A browser does not say why a WebSocket was refused, so both usual reasons are named. */
+function advice(): string {
+  return `Trying again. Is one running (npm start), and may pages of ${location.origin} use it (origins in its configuration)?`;
 }
 
 function showState(state: string, text: string): void {
@@ -123,10 +128,19 @@ function fields(): (name: string) => string {
 
 /** An event's id and, of a webhook, who did what where. */
 function describeEvent(message: Message): Line {
-  const { body } = message;
+  const body = bodyOf(message);
   const parts = [at(body, 'sender', 'login'), at(body, 'repository', 'full_name'), at(body, 'organization', 'login')];
   const told = parts.filter((text) => text !== undefined);
   return { tag: message.key, text: told.length > 0 ? told.join(' · ') : `${message.bytes.length} bytes` };
+}
+
+/** Nothing, where the body is not what its content type says: a stranger's message must not end the list. */
+function bodyOf(message: Message): unknown {
+  try {
+    return message.body;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Why, where and what died, by the newest entry of x-death. */

@@ -60,6 +60,7 @@ export class QueueTable {
     head.textContent = name;
     head.title = name;
     const canvas = document.createElement('canvas');
+    canvas.className = 'spark';
     const chartCell = document.createElement('td');
     chartCell.append(canvas);
     const cells = COLUMNS.map(() => document.createElement('td'));

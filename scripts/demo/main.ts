@@ -3,74 +3,28 @@
 // process outlives it. Ctrl-C once: publish no more, finish, and do the books; twice: end at once.
 // Exit codes: 0 the books balance, 1 they do not, 2 a wrong flag, 3 no broker, or a run that failed, 130 interrupted.
 
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import type { Connection } from 'leveret-client';
 import { Cast } from './cast.ts';
 import { type JournalRecord, readJournals } from './journal.ts';
 import { type Ledger, reckon } from './ledger.ts';
+import { type Options, readOptions, USAGE, UsageError } from './options.ts';
+import { type Page, servePage } from './page.ts';
 import { DEAD_QUEUE, SERVICES, WORKERS } from './plan.ts';
 import { type Progress, progressOn } from './progress.ts';
 import { report } from './report.ts';
 import { reach, SAMPLE_MS, sample, setStage, settle, Unreachable } from './stage.ts';
 
-const USAGE = `npm run demo -- [options]
-  --url URL        the broker (ws://127.0.0.1:15672/ws)
-  --messages N     how many webhooks to publish (3290: ten rounds of the 329 examples)
-  --rate N         how many a second (330)
-  --seed N         which failures and which order (1)
-  --journals DIR   keep what the client processes write down, in an empty directory
-  --json           the result as one JSON object`;
-
 // The slowest worker takes 28 ms for one message in eight; the rest is for starting, expiring and slow machines.
 const DEADLINE_MS = 40_000;
 const DEADLINE_MS_PER_MESSAGE = 8;
 
-interface Options {
-  readonly url: string;
-  readonly messages: number;
-  readonly perSecond: number;
-  readonly seed: number;
-  readonly journals: string | undefined;
-  readonly json: boolean;
-}
-
-class UsageError extends Error {}
-
-function readOptions(): Options | undefined {
-  const text = (standard: string) => ({ type: 'string' as const, default: standard });
-  const flags = { url: text('ws://127.0.0.1:15672/ws'), messages: text('3290'), rate: text('330'), seed: text('1') };
-  const more = { journals: { type: 'string' as const }, json: { type: 'boolean' as const }, help: { type: 'boolean' as const } };
-  try {
-    const { values } = parseArgs({ options: { ...flags, ...more } });
-    if (values.help) return undefined;
-    if (!/^wss?:\/\//.test(values.url))
-      throw new UsageError(`--url ${values.url}: a WebSocket address is wanted, like ws://127.0.0.1:15672/ws`);
-    const perSecond = positive('--rate', values.rate);
-    const seed = positive('--seed', values.seed);
-    return {
-      url: values.url,
-      messages: positive('--messages', values.messages),
-      perSecond,
-      seed,
-      journals: values.journals,
-      json: values.json === true,
-    };
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-function positive(flag: string, text: string): number {
-  const number = Number(text);
-  if (!Number.isInteger(number) || number < 1 || number > 10_000_000)
-    throw new UsageError(`${flag} ${text}: a whole number from 1 is wanted`);
-  return number;
-}
+const PAGE_PORT = 15_673;
+const PAGE_FOLDER = new URL('../../../../client/example/', import.meta.url); // from scripts/dist/scripts/demo/
 
 interface Outcome {
   readonly ledger: Ledger;
@@ -78,9 +32,14 @@ interface Outcome {
 }
 
 /** The whole run. `interrupted` aborts on the first Ctrl-C. */
-async function run(options: Options, directory: string, progress: Progress, interrupted: AbortSignal): Promise<Outcome> {
+async function run(
+  connection: Connection,
+  options: Options,
+  directory: string,
+  progress: Progress,
+  interrupted: AbortSignal,
+): Promise<Outcome> {
   const { url, messages, perSecond, seed } = options;
-  const connection = await reach(url);
   let cast: Cast | undefined;
   try {
     await setStage(connection, url);
@@ -149,11 +108,12 @@ function journalsDirectory({ journals }: Options): string {
 }
 
 async function main(): Promise<number> {
-  const options = readOptions();
+  const options = readOptions(process.argv.slice(2));
   if (options === undefined) {
     process.stdout.write(`${USAGE}\n`);
     return 0;
   }
+  const connection = await reach(options.url);
   const directory = journalsDirectory(options);
   const progress = progressOn(options.json ? 'none' : process.stderr.isTTY ? 'bar' : 'lines', options.messages);
   const interrupted = new AbortController();
@@ -162,21 +122,41 @@ async function main(): Promise<number> {
     progress.say('Interrupted: publishing no more, finishing what is under way. Once more to end at once.');
     interrupted.abort();
   });
+  const deadline = limit(options, progress, directory);
+  const page = options.page ? await showPage(options.url, progress) : undefined;
+  try {
+    const outcome = await run(connection, options, directory, progress, interrupted.signal);
+    print(outcome, options.json);
+    if (!outcome.ledger.balanced) console.error(`What the client processes wrote down: ${directory}`);
+    else if (options.journals === undefined) rmSync(directory, { recursive: true });
+    clearTimeout(deadline);
+    if (page !== undefined && !interrupted.signal.aborted) await untilInterrupted(page, interrupted.signal);
+    else if (interrupted.signal.aborted) return 130;
+    return outcome.ledger.balanced ? 0 : 1;
+  } finally {
+    clearTimeout(deadline);
+    await page?.close();
+  }
+}
+
+function limit(options: Options, progress: Progress, directory: string): NodeJS.Timeout {
   const deadlineMs = DEADLINE_MS + options.messages * Math.max(DEADLINE_MS_PER_MESSAGE, 2_000 / options.perSecond);
-  const deadline = setTimeout(() => {
+  return setTimeout(() => {
     progress.end();
     console.error(`The demo is not done after ${Math.round(deadlineMs / 1_000)} s and gives up. Its journals: ${directory}`);
     process.exit(3);
   }, deadlineMs);
-  try {
-    const outcome = await run(options, directory, progress, interrupted.signal);
-    print(outcome, options.json);
-    if (!outcome.ledger.balanced) console.error(`What the client processes wrote down: ${directory}`);
-    else if (options.journals === undefined) rmSync(directory, { recursive: true });
-    return interrupted.signal.aborted ? 130 : outcome.ledger.balanced ? 0 : 1;
-  } finally {
-    clearTimeout(deadline);
-  }
+}
+
+async function showPage(url: string, progress: Progress): Promise<Page> {
+  const page = await servePage(PAGE_FOLDER, PAGE_PORT);
+  progress.say(`Watch it live: ${page.url}?url=${encodeURIComponent(url)}`);
+  return page;
+}
+
+async function untilInterrupted(page: Page, interrupted: AbortSignal): Promise<void> {
+  console.error(`The page stays at ${page.url} until Ctrl-C.`);
+  await once(interrupted, 'abort');
 }
 
 try {

@@ -70,7 +70,7 @@ export class Publisher {
     const open = this.#open;
     if (open !== undefined && open.routed === routed) {
       open.count++;
-      open.lsn = lsn;
+      if (lsn > open.lsn) open.lsn = lsn; // what needs no storing has lsn 0
     } else this.#push((this.#open = new ConfirmRun(seq, routed, lsn, undefined)));
   }
 

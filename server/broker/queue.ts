@@ -1,6 +1,6 @@
 // One queue: its ready messages, and the round that hands them to consumers. hot
 // Always: (1) a seq is in exactly one of ready, unacked, waiting to be dead-lettered, gone; (2) the log has a message before it is ready;
-// (3) published = acked + expired + deadLettered + dropped + purged + ready + unacked + deadLetters.size; (4) nothing is delivered at or
+// (3) published = acked + expired + deadLettered + dropped + purged + ready + unacked + dead letters waiting; (4) nothing is delivered at or
 // after its deadline, save a message of TTL 0 at the moment it arrives; (5) readyBytes sums the bodies of ready.
 // Does not know protocols, read arguments (queue-arguments.ts), or route (dead-letter.ts does, for what dies here).
 // RabbitMQ differs: a message expires on time wherever it stands, not when it reaches the head.
@@ -50,7 +50,8 @@ export class Queue implements ReadWaiter {
   readonly bindings = new Set<Binding>();
   readonly vhost: Vhost;
   readonly roster: Roster;
-  readonly deadLetters: DeadLetters;
+  /** What died here and has not left yet; undefined without a dead-letter exchange. */
+  readonly deadLetters: DeadLetters | undefined;
   /** Publishes that wait for room (x-overflow: block). */
   readonly held: HeldPublishes | undefined;
   readonly counts: QueueCounts = {
@@ -64,7 +65,6 @@ export class Queue implements ReadWaiter {
     dropped: 0,
     refused: 0,
     purged: 0,
-    returned: 0,
   };
   /** The router's mark: the last route that met this queue. */
   routeMark = 0;
@@ -102,7 +102,7 @@ export class Queue implements ReadWaiter {
     this.settings = identity.settings;
     this.isTap = identity.isTap;
     this.roster = new Roster(identity.settings.singleActiveConsumer);
-    this.deadLetters = new DeadLetters(broker, this);
+    this.deadLetters = identity.settings.deadLetterExchange === undefined ? undefined : new DeadLetters(broker, this);
     this.held = identity.settings.overflow === 'block' ? new HeldPublishes(broker, this) : undefined;
     this.#lengthMax = identity.settings.maxLength;
     this.#bytesMax = identity.settings.maxLengthBytes;
@@ -306,7 +306,7 @@ export class Queue implements ReadWaiter {
     }
     this.#broker.schedule.clear(this.#deadlineAlarm);
     this.#broker.schedule.clear(this.#idleAlarm);
-    this.deadLetters.drop();
+    this.deadLetters?.drop();
     this.held?.refuseAll(new AmqpError(ReplyCode.NotFound, `no queue '${this.name}' in vhost '${this.vhost.name}'`, { queue: this.name }));
     return this.#dropReady();
   }
@@ -382,7 +382,7 @@ export class Queue implements ReadWaiter {
 
   /** The message left its place for `reason`: on to the dead-letter exchange, or gone. */
   #bury(stored: Stored, reason: DeathReason): void {
-    if (this.settings.deadLetterExchange !== undefined) {
+    if (this.deadLetters !== undefined) {
       this.deadLetters.push(stored, reason);
       return;
     }

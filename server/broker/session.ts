@@ -80,6 +80,7 @@ export class Session extends Topology {
   #unackedBytes = 0;
   #wasFull = false;
   #wasToldBlocked = false;
+  #hasPublished = false;
 
   constructor(broker: Broker, vhost: Vhost, id: string, identity: Identity, sink: SessionSink) {
     super(broker, vhost);
@@ -109,6 +110,7 @@ export class Session extends Topology {
 
   /** One whole content run. A publish that cannot be done is refused in its publisher's sequence; content that does not parse throws 502. */
   publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
+    this.#hasPublished = true;
     this.#intake.publish(publisher, bytes, start, end, mandatory);
     this.#broker.touchSession(this);
     if (this.#broker.isBlocked) this.tellBlocked();
@@ -171,7 +173,7 @@ export class Session extends Topology {
 
   /** Once per episode, and only to who publishes. */
   tellBlocked(): void {
-    if (this.#wasToldBlocked || this.#publishers.size === 0) return;
+    if (this.#wasToldBlocked || !this.#hasPublished) return;
     this.#wasToldBlocked = true;
     this.sink.blocked('low on memory');
   }
@@ -321,9 +323,8 @@ export class Session extends Topology {
 
   #settle(tag: number, multiple: boolean, outcome: Outcome): void {
     if (multiple) {
-      if (tag > this.#unacked.latestTag) throw unknownTag(tag);
-      const count = this.#settleUpTo(tag === 0 ? this.#unacked.latestTag : tag, outcome);
-      if (count === 0 && tag !== 0 && !this.#lateTags.delete(tag)) throw unknownTag(tag);
+      if (tag !== 0 && !this.#unacked.has(tag) && !this.#lateTags.delete(tag)) throw unknownTag(tag);
+      this.#settleUpTo(tag === 0 ? this.#unacked.latestTag : tag, outcome);
       return;
     }
     if (!this.#unacked.take(tag, this.#delivery)) {
@@ -334,12 +335,11 @@ export class Session extends Topology {
     this.#broker.wake();
   }
 
-  #settleUpTo(tag: number, outcome: Outcome): number {
+  #settleUpTo(tag: number, outcome: Outcome): void {
     const tags = this.#unacked.newestFirst(tag);
     if (outcome === Outcome.Reject) tags.reverse(); // they die in the order in which they came
     for (const each of tags) if (this.#unacked.take(each, this.#delivery)) this.#finish(this.#delivery, outcome);
     this.#broker.wake();
-    return tags.length;
   }
 
   #finish(delivery: Delivery, outcome: Outcome): void {

@@ -12,7 +12,7 @@ export function sampleQueue(queue: Queue): QueueSample {
     number: queue.number,
     ready: queue.readyCount,
     unacked: queue.unackedCount,
-    deadLetterWaiting: queue.deadLetters.size,
+    deadLetterWaiting: queue.deadLetters?.size ?? 0,
     readyBytes: queue.readyBytes,
     consumers: queue.consumerCount,
     counts: { ...queue.counts },

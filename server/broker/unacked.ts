@@ -34,6 +34,11 @@ export class Unacked {
   #next = 1;
   #inRing = 0;
 
+  /** Slots of the ring: what the open deliveries cost. */
+  get capacity(): number {
+    return this.#capacity;
+  }
+
   get size(): number {
     return this.#inRing + this.#stragglers.size;
   }
@@ -67,6 +72,12 @@ export class Unacked {
     return tag;
   }
 
+  /** Whether `tag` is open. */
+  has(tag: number): boolean {
+    const isInRing = tag >= this.#oldest && tag < this.#next && this.#queues[tag & (this.#capacity - 1)] !== undefined;
+    return isInRing || this.#stragglers.has(tag);
+  }
+
   /** Removes `tag` and fills `into`; false when it is not open. */
   take(tag: number, into: Delivery): boolean {
     const slot = tag & (this.#capacity - 1);
@@ -80,14 +91,6 @@ export class Unacked {
     this.#stragglers.delete(tag);
     copy(straggler, into);
     return true;
-  }
-
-  /** The oldest open tag, 0 when there is none. */
-  get oldestTag(): number {
-    for (const tag of this.#stragglers.keys()) return tag; // a map keeps the order in which they came: oldest first
-    if (this.#inRing === 0) return 0;
-    while (this.#queues[this.#oldest & (this.#capacity - 1)] === undefined) this.#oldest++;
-    return this.#oldest;
   }
 
   /** The tag that the latest delivery got; 0 before the first. */

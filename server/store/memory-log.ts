@@ -29,7 +29,7 @@ interface Slab {
 export interface MemoryLogOptions {
   /** REFUSED above this many bytes. Default: no limit of its own; the broker holds publishers back before. */
   readonly bytesMax?: number;
-  /** Every first `read` of a message answers later, in the next turn: what a disk would do. For tests. */
+  /** Every `read` of a message from an earlier turn answers later first: what a disk would do. For tests. */
   readonly deferReads?: Turns;
 }
 
@@ -40,6 +40,8 @@ export class MemoryLog implements MessageLog {
   readonly #bytesMax: number;
   readonly #deferReads: Turns | undefined;
   readonly #fetched = new Set<string>();
+  /** Appended in this turn: still at hand. */
+  readonly #fresh = new Set<string>();
   #listener: LogListener | undefined;
   #tailNumber = -1;
   #tail: Slab | undefined;
@@ -79,6 +81,7 @@ export class MemoryLog implements MessageLog {
     append.place.slab = this.#tailNumber;
     append.place.offset = at;
     append.place.length = length;
+    if (this.#deferReads !== undefined) this.#fresh.add(`${this.#tailNumber}:${at}`);
     return ++this.#lsn;
   }
 
@@ -111,6 +114,7 @@ export class MemoryLog implements MessageLog {
   }
 
   commit(): void {
+    this.#fresh.clear();
     if (this.#reportedLsn === this.#lsn) return;
     this.#reportedLsn = this.#lsn;
     this.#listener?.durable(this.#lsn);
@@ -153,7 +157,7 @@ export class MemoryLog implements MessageLog {
   }
 
   #fetch(place: string, turns: Turns, waiter: ReadWaiter): boolean {
-    if (this.#fetched.delete(place)) return true;
+    if (this.#fresh.has(place) || this.#fetched.delete(place)) return true;
     turns.defer(() => {
       this.#fetched.add(place);
       waiter.readable();

@@ -109,7 +109,6 @@ export interface QueueCounts {
   dropped: number;
   refused: number;
   purged: number;
-  returned: number;
 }
 
 export interface QueueSample {

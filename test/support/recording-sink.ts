@@ -33,7 +33,7 @@ export class RecordingSink implements SessionSink {
   deliver(consumer: Consumer, tag: number, redelivered: boolean, deliveryCount: number, _queue: number, _seq: number, bytes: Uint8Array, start: number, end: number): void {
     this.deliveredCount++;
     if (!this.keep) return;
-    const run = bytes.slice(start, end);
+    const run = new Uint8Array(bytes.subarray(start, end)); // a Buffer's slice would be a view
     const content = new Content().read(run, 0, run.length);
     this.delivered.push({ handle: consumer.handle, tag, redelivered, deliveryCount, content, body: new TextDecoder().decode(run.subarray(content.bodyStart)) });
   }

@@ -1,0 +1,43 @@
+// The built broker as a process of its own, as `leveret start` runs it: for tests whose other side is a process or a browser too.
+// Always: (1) it listens on a free port of loopback; (2) `stop` asks it to end and fails when it does not end cleanly; (3) a broker that does
+// not start fails with what it printed.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+const SHIM = fileURLToPath(new URL('../../server/bin/leveret.js', import.meta.url));
+
+export interface BuiltBroker {
+  /** Its ws:// address. */
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+export async function startBuiltBroker(environment: Readonly<Record<string, string>> = {}): Promise<BuiltBroker> {
+  const child = spawn(process.execPath, [SHIM, 'start', '--host', '127.0.0.1', '--http-port', '0'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...environment },
+  });
+  let printed = '';
+  const url = await new Promise<string>((resolve, reject) => {
+    const read = (chunk: Buffer): void => {
+      printed += chunk.toString();
+      const found = /ws:\/\/[^\s"',]+/.exec(printed);
+      if (found !== null) resolve(found[0]);
+    };
+    child.stdout.on('data', read);
+    child.stderr.on('data', read);
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`the broker ended with ${signal ?? code} before it was ready:\n${printed}`)));
+  });
+  return {
+    url,
+    async stop() {
+      const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+      child.kill('SIGTERM');
+      await ended;
+      if (child.exitCode !== 0) throw new Error(`the broker ended with ${child.signalCode ?? child.exitCode}:\n${printed}`);
+    },
+  };
+}
