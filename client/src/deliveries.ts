@@ -1,5 +1,5 @@
 // Reading a queue by a loop: one message at a time, or in batches.
-// Always: (1) leaving the loop cancels the consumer, then gives back all that is unacked, whether it was handed out or not; (2) at most `prefetch`
+// Always: (1) leaving the loop cancels the consumer, then gives back all that is unacked, what was not handed out without counting as an attempt; (2) at most `prefetch`
 // messages are unacked. Refuses: to ack by itself.
 
 import { toMs } from './duration.ts';
@@ -66,7 +66,8 @@ export class Deliveries<B = unknown> extends Feed<Message<B>> implements Reader 
 
   protected override cancelled(left: Message<B>[]): Promise<void> {
     const gone = this.#subscription.cancel();
-    for (const message of this.#held.concat(left)) message.nack();
+    for (const message of this.#held) message.nack();
+    for (const message of left) message.release();
     this.#held = [];
     this.#session.flush();
     return gone;

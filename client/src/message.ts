@@ -120,6 +120,11 @@ export class Message<B = unknown> {
     return this.#settle(SettleAction.Reject, requeue);
   }
 
+  /** Back to its place, as if it had not been delivered: not counted as an attempt. */
+  release(): boolean {
+    return this.#settle(SettleAction.Release, false);
+  }
+
   #settle(action: SettleAction, requeue: boolean): boolean {
     const wire = this.#wire;
     this.#wire = undefined;

@@ -62,17 +62,19 @@ export class Publisher {
   }
 
   publish(exchange: string, key: string, body: unknown, options: PublishOptions | undefined): Promise<Published> {
+    let timeoutMs = this.#timeoutMs;
     const failsWhenDown = options?.whenDown === undefined ? this.#failsWhenDown : options.whenDown === 'fail';
     const encoder = this.#encoder;
     try {
       if (failsWhenDown && !this.#owner.isOpen) throw new LeveretError('DISCONNECTED', 'there is no connection');
       if (this.#waitingBytes > this.#maxWaitingBytes) throw new LeveretError('OVERFLOW', `${this.#waitingBytes} bytes wait to be published`);
       if (options?.signal?.aborted) throw aborted(options.signal);
+      if (options?.timeout !== undefined) timeoutMs = toMs(options.timeout);
       encoder.encode(exchange, key, body, options);
     } catch (thrown) {
       return Promise.reject(toLeveretError(thrown, 'INVALID'));
     }
-    const deadline = this.#owner.ports.now() + (options?.timeout === undefined ? this.#timeoutMs : toMs(options.timeout));
+    const deadline = this.#owner.ports.now() + timeoutMs;
     const ignores = options?.unroutable === undefined ? this.#ignoresUnroutable : options.unroutable === 'ignore';
     const pending = new Pending(
       encoder.slab, encoder.start, encoder.end, encoder.payloadBytes, deadline, failsWhenDown, ignores, exchange, key,

@@ -130,7 +130,7 @@ export class Subscription implements Handle {
 
   #give(wire: Wire, delivery: Delivery, run: Uint8Array, keyStart: number, headerStart: number, bodyStart: number): void {
     const message = new Message(delivery, wire, run, keyStart, headerStart, bodyStart);
-    if (this.#isOver) message.nack();
+    if (this.#isOver) message.release();
     else this.#reader.message?.(message);
   }
 }

@@ -1,7 +1,7 @@
 // A pool of handlers on one queue.
 // Always: (1) at most `concurrency` handlers run; (2) a handler that returns acks, unless it settled the message itself; one that throws rejects with
 // requeue: the message goes back to its place and counts as a failed attempt, so the queue's delivery limit and dead-letter exchange decide (without a
-// limit it comes again at once); Drop, and a body that cannot be read, reject without requeue; (3) what was prefetched and not begun goes back with a nack.
+// limit it comes again at once); Drop, and a body that cannot be read, reject without requeue; (3) what was prefetched and not begun goes back, uncounted.
 // Refuses: to end a process because a handler threw; that goes to `fault` listeners.
 
 import { Ring } from '../../shared/ring.ts';
@@ -116,7 +116,7 @@ export class Worker<B = unknown> implements Reader {
   /** @internal */
   message(message: Message): void {
     if (this.#isStopping) {
-      message.nack();
+      message.release();
       return;
     }
     this.#waiting.push(message as Message<B>);
@@ -142,7 +142,7 @@ export class Worker<B = unknown> implements Reader {
     if (this.#isStopping) return;
     this.#isStopping = true;
     const gone = this.#subscription.cancel();
-    for (const message of this.#waiting) message.nack();
+    for (const message of this.#waiting) message.release();
     this.#waiting = new Ring();
     this.#session.flush();
     await gone;
