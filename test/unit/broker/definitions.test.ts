@@ -1,3 +1,5 @@
+// Topology as the log keeps it: any sequence of changes, defined and restored, gives the durable part back.
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { canonicalTable } from '../../../server/broker/field-values.ts';

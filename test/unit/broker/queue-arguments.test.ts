@@ -1,3 +1,5 @@
+// The x-arguments of queues: settings, refusals with their exact texts, and when two declarations agree.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { checkEquivalent, checkProperties, type QueueShape, readQueueSettings } from '../../../server/broker/queue-arguments.ts';

@@ -1,3 +1,5 @@
+// The router against a plain breadth-first search over random graphs, and the rules of single routes.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Queue } from '../../../server/broker/queue.ts';

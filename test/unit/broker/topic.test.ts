@@ -1,3 +1,5 @@
+// The topic trie by example, against glob patterns, and under a load of wildcards.
+
 import fc from 'fast-check';
 import picomatch from 'picomatch';
 import { expect, test } from 'vitest';

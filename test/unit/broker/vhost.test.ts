@@ -1,3 +1,5 @@
+// The rules of one virtual host: declaring, binding, deleting, auto-delete, exclusiveness, with the exact texts.
+
 import { describe, expect, test } from 'vitest';
 import type { ExchangeDeclaration, QueueDeclaration } from '../../../server/broker/vhost.ts';
 import { type FieldTable, Typed } from '../../../shared/amqp/table.ts';
