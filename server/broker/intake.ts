@@ -13,7 +13,8 @@ import { refusedByLength } from './held-publishes.ts';
 import type { Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName, REPLY_TO } from './reply-to.ts';
-import { hasExtraKeys, Route } from './router.ts';
+import { CachedRoute } from './route-cache.ts';
+import { hasExtraKeys, type Route } from './router.ts';
 import type { Session } from './session.ts';
 
 const EXPIRATION_MS_MAX = 315_360_000_000; // 10 years, as RabbitMQ
@@ -33,16 +34,15 @@ export class Intake {
   readonly #broker: Broker;
   readonly #session: Session;
   readonly #content = new Content();
-  readonly #route = new Route();
+  /** For a publish whose headers decide. */
+  readonly #ownRoute = new CachedRoute();
   readonly #append = new Append();
   readonly #stored = new Stored();
   /** The queues of `#append`, and what each does with the message. */
   readonly #takers: Queue[] = [];
   readonly #fates: Fate[] = [];
   #someWait = false;
-  /** Exchange and key of the cached route, as they stood in the run. */
-  #routed = new Uint8Array(64);
-  #routedBytes = 0;
+  #previous: CachedRoute | undefined;
 
   constructor(broker: Broker, session: Session) {
     this.#broker = broker;
@@ -66,18 +66,19 @@ export class Intake {
     const broker = this.#broker;
     let content = sent;
     if (content.bodyBytes > broker.limits.messageBytes) throw oversize(content.bodyBytes, broker.limits.messageBytes);
-    if (!this.#isRouted(content)) {
+    let route = this.#sameRoute(content);
+    if (route === undefined) {
       const key = content.key;
       if (content.keyStart === content.start + 1 && isReplyName(key)) {
         this.#session.reply(key, content);
         publisher.stored(1, 0);
         return;
       }
-      this.#findRoute(content, key);
+      route = this.#findRoute(content, key);
     }
     if (content.flags !== 0) content = this.#checked(content);
     broker.publishedCount++;
-    const { queues, routedCount } = this.#route;
+    const { queues, routedCount } = route;
     if (routedCount === 0) {
       broker.unroutableCount++;
       if (mandatory) this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', content.bytes, content.start, content.end);
@@ -90,25 +91,29 @@ export class Intake {
     this.#store(publisher, content, queues, routedCount);
   }
 
-  /** Whether the cached route is this message's. */
-  #isRouted(content: Content): boolean {
-    const route = this.#route;
-    const length = content.headerStart - content.start;
-    if (!route.cacheable || length !== this.#routedBytes || route.version !== this.#session.vhost.version) return false;
-    const { bytes, start } = content;
-    const routed = this.#routed;
-    for (let i = 0; i < length; i++) if (bytes[start + i] !== routed[i]) return false;
-    return content.headersStart === 0 || !hasExtraKeys(content);
+  /** Finds the route of `content`: the previous one, one that was found before, or by asking the router. */
+  #findRoute(content: Content, key: string): Route {
+    const { vhost } = this.#session;
+    const hasExtras = content.headersStart !== 0 && hasExtraKeys(content);
+    const slot = hasExtras ? this.#ownRoute : vhost.routes.slotFor(content);
+    if (!hasExtras && slot.isFor(content, vhost.version)) {
+      this.#previous = slot;
+      return slot;
+    }
+    slot.forget();
+    this.#broker.router.route(vhost, vhost.exchangeToPublish(content.exchange), key, content, slot);
+    if (slot.cacheable) {
+      slot.keep(content);
+      this.#previous = slot;
+    }
+    return slot;
   }
 
-  #findRoute(content: Content, key: string): void {
-    const { vhost } = this.#session;
-    this.#routedBytes = 0;
-    this.#broker.router.route(vhost, vhost.exchangeToPublish(content.exchange), key, content, this.#route);
-    const length = content.headerStart - content.start;
-    if (length > this.#routed.length) this.#routed = new Uint8Array(512); // two shortstrs
-    this.#routed.set(content.bytes.subarray(content.start, content.headerStart));
-    this.#routedBytes = length;
+  /** The previous publish's route, when it is this one's too. */
+  #sameRoute(content: Content): Route | undefined {
+    const previous = this.#previous;
+    if (previous === undefined || !previous.isFor(content, this.#session.vhost.version)) return undefined;
+    return content.headersStart === 0 || !hasExtraKeys(content) ? previous : undefined;
   }
 
   /** Checks the properties that mean something to the broker, and rewrites those that it owns. */

@@ -12,6 +12,7 @@ import { bindingDefinition, DefinitionReader, exchangeDefinition, queueDefinitio
 import { Binding, createMatcher, type Destination, Exchange, type ExchangeOptions, incomingOf } from './exchange.ts';
 import { checkKey, checkName, checkNotReserved, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
 import type { Queue } from './queue.ts';
+import { RouteCache } from './route-cache.ts';
 import { checkEquivalent, checkProperties, type QueueSettings, readQueueSettings, resourceLocked } from './queue-arguments.ts';
 
 export interface QueueOptions {
@@ -60,6 +61,8 @@ export class Vhost {
   /** The default exchange is here too, under ''. */
   readonly exchanges = new Map<string, Exchange>();
   readonly queues = new Map<string, Queue>();
+  /** Routes found in this topology. */
+  readonly routes = new RouteCache();
   readonly defaultExchange: Exchange;
   version = 1;
   readonly #ports: VhostPorts;
