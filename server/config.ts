@@ -27,7 +27,6 @@ export interface ConnectionLimits {
   readonly connectionsUnauthenticated: number;
   readonly messageBytes: number;
   readonly handles: number;
-  readonly prefetch: number;
   readonly heartbeatMs: number;
   readonly drainMs: number;
 }
@@ -55,7 +54,6 @@ export const SETTINGS: readonly Setting[] = [
   // At most half a 64 MiB file of the coming log; 16 MiB is RabbitMQ's default.
   { key: 'limits.message-bytes', default: 16_777_216, schema: count(1024, 33_554_432) },
   { key: 'limits.handles', default: 2047, schema: count(1, 65_535) },
-  { key: 'limits.prefetch', default: 1000, schema: count(1, 65_535) },
   { key: 'limits.heartbeat-ms', default: 30_000, schema: count(1000, 3_600_000) },
   { key: 'limits.drain-ms', default: 5000, schema: count(0, 3_600_000) },
 ];
@@ -189,7 +187,6 @@ function check(values: Values): Config {
       connectionsUnauthenticated: read('limits.connections-unauthenticated'),
       messageBytes: read('limits.message-bytes'),
       handles: read('limits.handles'),
-      prefetch: read('limits.prefetch'),
       heartbeatMs: read('limits.heartbeat-ms'),
       drainMs: read('limits.drain-ms'),
     },

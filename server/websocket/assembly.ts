@@ -14,6 +14,8 @@ export class Assembly {
   missingBytes: number;
   bytes: Uint8Array;
   length = 0;
+  /** What it will hold at the end. */
+  readonly reservedBytes: number;
 
   /** `first` is the content run's beginning, as far as its PUBLISH frame had it. */
   constructor(first: Uint8Array, missingBytes: number, mandatory: boolean, refusal: AmqpError | undefined) {
@@ -21,6 +23,7 @@ export class Assembly {
     this.refusal = refusal;
     this.missingBytes = missingBytes;
     this.bytes = new Uint8Array(0);
+    this.reservedBytes = refusal === undefined ? first.length + missingBytes : 0;
     if (refusal === undefined) this.#append(first);
   }
 

@@ -89,6 +89,13 @@ export class Handles {
     this.#handles.set(number, GONE);
   }
 
+  /** What the unfinished bodies of all publishers will hold. */
+  get assemblingBytes(): number {
+    let bytes = 0;
+    for (const handle of this.#handles.values()) if (handle.kind === 'publisher') bytes += handle.assembly?.reservedBytes ?? 0;
+    return bytes;
+  }
+
   values(): IterableIterator<Handle> {
     return this.#handles.values();
   }

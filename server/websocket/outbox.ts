@@ -33,7 +33,7 @@ import type { MessageSocket } from './message-socket.ts';
 /** security.md: socket send queue 4 MiB, then stop delivering. */
 export const OUTBOX_BYTES_MAX = 4 * 1024 * 1024;
 const PAYLOAD_BYTES_MAX = CHUNK_BYTES_MAX - FRAME_OVERHEAD;
-const NOTHING = new Uint8Array(0);
+const NOTHING: Uint8Array = new Uint8Array(0);
 // Below this many bytes a loop beats a view and `set` (50 ns).
 const LOOP_BYTES_MAX = 24;
 
@@ -48,7 +48,7 @@ export class Outbox {
   readonly #sent: () => void;
   readonly #inFlight = new Ring<InFlight>();
   #inFlightBytes = 0;
-  #chunk = NOTHING;
+  #chunk: Uint8Array = NOTHING;
   #at = 0;
   /** What the latest flush needed: the next chunk starts as large, so a busy connection does not grow one each turn. */
   #hintBytes = 0;

@@ -1,0 +1,82 @@
+// The one HTTP port: `/ws` becomes a WebSocket, `/health` says ok, `/` says what this is.
+// Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open.
+// Refuses: everything else with 404. Management and metrics come later.
+
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { type AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { answerHealth } from './health.ts';
+
+const REQUEST_MS_MAX = 10_000; // security.md: handshake 10 s
+const HEADER_BYTES_MAX = 16_384;
+const ABOUT = 'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs.\n';
+
+export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
+
+export class HttpServer {
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  constructor(upgrade: Upgrade) {
+    this.#server = createServer(
+      { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: REQUEST_MS_MAX, requestTimeout: REQUEST_MS_MAX, noDelay: true },
+      answer,
+    );
+    this.#server.on('connection', (socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (!(socket instanceof Socket)) socket.destroy();
+      else if (pathOf(request) === '/ws') upgrade(request, socket, head);
+      else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+    });
+  }
+
+  /** Answers where it listens. Rejects with Node's error: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        const address: AddressInfo | string | null = this.#server.address();
+        resolve(typeof address === 'object' && address !== null ? { host: address.address, port: address.port } : { host, port });
+      });
+    });
+  }
+
+  /** Takes no more connections. */
+  stopListening(): void {
+    this.#server.close();
+  }
+
+  /** Ends what is still open, after `graceMs` at the latest. */
+  async close(graceMs: number): Promise<void> {
+    this.#server.close();
+    this.#server.closeIdleConnections();
+    const gone = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
+    const cut = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, graceMs);
+    await Promise.all(gone);
+    clearTimeout(cut);
+  }
+}
+
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '/').replace(/[?#].*$/, '');
+}
+
+function answer(request: IncomingMessage, response: ServerResponse): void {
+  const path = pathOf(request);
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  if (path === '/health' && isRead) answerHealth(response);
+  else if (path === '/' && isRead) send(response, 200, ABOUT);
+  else if (path === '/ws') send(response, 426, 'this is a WebSocket: ask for an upgrade, with the subprotocol leveret.v1\n', { upgrade: 'websocket' });
+  else send(response, isRead ? 404 : 405, isRead ? 'not found\n' : 'method not allowed\n');
+}
+
+function send(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {
+  response.writeHead(status, { 'content-type': 'text/plain; charset=utf-8', 'content-length': Buffer.byteLength(text), ...headers });
+  response.end(text);
+}

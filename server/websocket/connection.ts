@@ -1,0 +1,292 @@
+// One connection, from its first message to its end: hello, login, then requests and frames. It works over any MessageSocket. hot
+//
+//   Hello ──► Open ──► Closed        Hello: 10 s to say hello
+//     └► Refused ─┴────► Closed      Refused: the login failed; the answer waits a second, so that guessing is slow
+//
+// Always: (1) nothing but hello is heard before Open; (2) whatever is thrown while input is handled becomes a close code here and nowhere else:
+// 4000 + the reply code for what the peer did, 4541 for what we did; (3) one connection's end touches no other.
+// RabbitMQ differs: a refused operation closes the channel there; here it is an answer (requests.ts).
+
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { CloseCode, type HelloAnswer, type JsonObject, type Limits, PREFETCH_MAX, PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import { FRAME_BYTES_MAX } from '../../shared/protocol/frames.ts';
+import { errorToJson } from '../../shared/protocol/json.ts';
+import { invariant } from '../../shared/assert.ts';
+import type { Broker } from '../broker/broker.ts';
+import type { Clock, Timer } from '../ports.ts';
+import { DataFrames } from './data-frames.ts';
+import { Handles } from './handles.ts';
+import type { ConnectionLog, MessageSocket, SocketHandler } from './message-socket.ts';
+import { Outbox, OUTBOX_BYTES_MAX } from './outbox.ts';
+import { Peer } from './peer.ts';
+import { answerText, readEnvelope, takeRequest } from './requests.ts';
+import { checkRequest } from './validators.ts';
+
+/** A batch holds the largest message and the frames around it. */
+export const BATCH_OVERHEAD_BYTES = 65_536;
+/** What a peer may send in one message before it has logged in. */
+export const HELLO_BYTES_MAX = 65_536;
+const HELLO_MS_MAX = 10_000;
+const LOGIN_DELAY_MS = 1000; // security.md: auth failures, 1 s delay
+const HEADER_BYTES_MAX = 65_536;
+const CLOSE_REASON_BYTES_MAX = 123; // RFC 6455, 5.5.1
+// Answers pile up when a peer asks and never reads; deliveries stop long before (outbox.ts).
+const PAUSE_BYTES = 4 * OUTBOX_BYTES_MAX;
+
+const Phase = { Hello: 0, Refused: 1, Open: 2, Closed: 3 } as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+const edges: { readonly [From in Phase]: readonly Phase[] } = {
+  [Phase.Hello]: [Phase.Refused, Phase.Open, Phase.Closed],
+  [Phase.Refused]: [Phase.Closed],
+  [Phase.Open]: [Phase.Closed],
+  [Phase.Closed]: [],
+};
+
+/** Decides who may come in. Throws an AmqpError 403. */
+export interface Login {
+  check(user: string, password: string, isLoopback: boolean): void;
+}
+
+/** What all connections of a server share. */
+export interface ConnectionSettings {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly login: Login;
+  readonly product: { readonly product: string; readonly version: string };
+  readonly messageBytesMax: number;
+  readonly handlesMax: number;
+  readonly heartbeatMs: number;
+}
+
+/** Who is on the other side, as far as the transport can tell. */
+export interface Remote {
+  readonly name: string;
+  readonly isLoopback: boolean;
+}
+
+/** Told what a listener must count. */
+export interface ConnectionOwner {
+  opened(connection: Connection): void;
+  closed(connection: Connection): void;
+}
+
+export class Connection implements SocketHandler {
+  readonly #settings: ConnectionSettings;
+  readonly #socket: MessageSocket;
+  readonly #remote: Remote;
+  readonly #log: ConnectionLog;
+  readonly #owner: ConnectionOwner;
+  readonly #outbox: Outbox;
+  readonly #peer: Peer;
+  readonly #frames: DataFrames;
+  #phase: Phase = Phase.Hello;
+  #timer: Timer | undefined;
+  #isPaused = false;
+
+  constructor(settings: ConnectionSettings, socket: MessageSocket, remote: Remote, log: ConnectionLog, owner: ConnectionOwner) {
+    this.#settings = settings;
+    this.#socket = socket;
+    this.#remote = remote;
+    this.#log = log;
+    this.#owner = owner;
+    this.#outbox = new Outbox(socket, () => this.#drained());
+    this.#peer = new Peer({
+      broker: settings.broker,
+      clock: settings.clock,
+      handles: new Handles(settings.handlesMax),
+      outbox: this.#outbox,
+      messageBytesMax: settings.messageBytesMax,
+      end: (error) => this.#fail(error),
+    });
+    this.#frames = new DataFrames(this.#peer);
+    this.#timer = settings.clock.setTimer(settings.clock.now() + HELLO_MS_MAX, () => this.#end(CloseCode.HelloTimeout, 'no hello within 10 seconds'));
+  }
+
+  get isOpen(): boolean {
+    return this.#phase === Phase.Open;
+  }
+  /** Deliveries that the peer still holds. */
+  get unackedCount(): number {
+    return this.isOpen ? this.#peer.session.unackedCount : 0;
+  }
+
+  onText(text: string): void {
+    if (this.#phase === Phase.Open) {
+      try {
+        takeRequest(this.#peer, text);
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.#watchOutbox();
+    } else if (this.#phase === Phase.Hello) this.#hello(text);
+  }
+
+  onBinary(bytes: Uint8Array): void {
+    if (this.#phase === Phase.Open) {
+      try {
+        this.#frames.take(bytes);
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.#watchOutbox();
+    } else if (this.#phase === Phase.Hello) this.#end(CloseCode.NotHello, 'the first message is hello, in text');
+  }
+
+  onClosed(code: number, reason: string): void {
+    if (this.#phase !== Phase.Closed) this.#log.debug({ code, reason }, 'the peer closed the connection');
+    this.#release();
+  }
+
+  /** Tells the peer to finish what it holds; it gets nothing new. */
+  drain(reason: string): void {
+    if (this.#phase !== Phase.Open) {
+      this.#end(CloseCode.ShuttingDown, reason);
+      return;
+    }
+    this.#peer.isDraining = true;
+    this.#peer.event({ event: 'closing', reason });
+  }
+
+  shutDown(reason: string): void {
+    this.#end(CloseCode.ShuttingDown, reason);
+  }
+
+  #hello(text: string): void {
+    let id: number | null = null;
+    try {
+      const envelope = readEnvelope(text);
+      id = envelope.id;
+      if (envelope.op !== 'hello') throw new AmqpError(ReplyCode.CommandInvalid, `the first message is hello, not '${envelope.op.slice(0, 64)}'`, { path: '/op' });
+      this.#welcome(id, envelope.request);
+    } catch (error) {
+      this.#refuse(id, error);
+    }
+  }
+
+  #welcome(id: number, request: JsonObject): void {
+    const { settings, name } = { settings: this.#settings, name: this.#remote.name };
+    checkRequest('hello', request);
+    if (request.version !== PROTOCOL_VERSION) {
+      throw new AmqpError(ReplyCode.CommandInvalid, `protocol version ${request.version} is not spoken here`, { hint: `this server speaks version ${PROTOCOL_VERSION}`, path: '/version' });
+    }
+    settings.login.check(request.user, request.password, this.#remote.isLoopback);
+    const identity = { user: request.user, vhost: request.vhost, name: request.client?.name ?? name };
+    const session = settings.broker.openSession(this.#peer, identity);
+    this.#peer.attach(session);
+    this.#transition(Phase.Open);
+    this.#timer?.cancel();
+    this.#socket.admit(settings.messageBytesMax + BATCH_OVERHEAD_BYTES);
+    this.#owner.opened(this);
+    this.#log.debug({ user: request.user, vhost: request.vhost, client: request.client }, 'logged in');
+    const answer: HelloAnswer = {
+      version: PROTOCOL_VERSION,
+      session: session.id,
+      server: { ...settings.product },
+      vhost: request.vhost,
+      user: request.user,
+      heartbeatMs: settings.heartbeatMs,
+      capabilities: ['taps', 'stats'],
+      limits: this.#limits(),
+    };
+    this.#outbox.text(JSON.stringify({ id, ok: answer }));
+  }
+
+  #limits(): Limits {
+    const { messageBytesMax, handlesMax, broker } = this.#settings;
+    return {
+      messageBytes: messageBytesMax,
+      frameBytes: FRAME_BYTES_MAX,
+      batchBytes: messageBytesMax + BATCH_OVERHEAD_BYTES,
+      handles: handlesMax,
+      prefetch: PREFETCH_MAX,
+      publisherWindowBytes: broker.limits.publisherWindowBytes,
+      headerBytes: HEADER_BYTES_MAX,
+    };
+  }
+
+  /** Hello failed: the answer says why, then the connection ends. After a failed login both wait. */
+  #refuse(id: number | null, error: unknown): void {
+    if (!(error instanceof AmqpError)) {
+      this.#fail(error);
+      return;
+    }
+    const { clock } = this.#settings;
+    const isLogin = error.code === ReplyCode.AccessRefused;
+    const end = (): void => {
+      this.#outbox.text(answerText({ id, error: errorToJson(error) }));
+      this.#end(closeCodeOfHello(error), error.message);
+    };
+    if (!isLogin) {
+      end();
+      return;
+    }
+    this.#log.warn({ reason: error.message }, 'login refused');
+    this.#transition(Phase.Refused);
+    this.#timer?.cancel();
+    this.#timer = clock.setTimer(clock.now() + LOGIN_DELAY_MS, end);
+  }
+
+  /** The one place where what was thrown becomes a close code. */
+  #fail(error: unknown): void {
+    if (this.#phase === Phase.Closed) return;
+    if (error instanceof AmqpError && error.code === ReplyCode.ConnectionForced) this.#end(CloseCode.ShuttingDown, error.message);
+    else if (error instanceof AmqpError && error.code !== ReplyCode.InternalError) {
+      this.#log.warn({ code: error.code, reason: error.message }, 'the connection is closed for what its peer sent');
+      this.#end(4000 + error.code, error.message);
+    } else {
+      this.#log.error({ err: error }, 'internal error: the connection is closed');
+      this.#end(CloseCode.InternalError, 'INTERNAL_ERROR - see the log of the server');
+    }
+  }
+
+  #end(code: number, reason: string): void {
+    if (this.#phase === Phase.Closed) return;
+    this.#outbox.flush();
+    this.#release();
+    this.#socket.close(code, cut(reason));
+  }
+
+  /** Everything this connection held goes back. */
+  #release(): void {
+    if (this.#phase === Phase.Closed) return;
+    const wasOpen = this.#phase === Phase.Open;
+    this.#transition(Phase.Closed);
+    this.#timer?.cancel();
+    this.#peer.isClosed = true;
+    if (wasOpen) {
+      for (const handle of this.#peer.context.handles.values()) if (handle.kind === 'stats') handle.feed.close();
+      this.#peer.session.close();
+    }
+    this.#owner.closed(this);
+  }
+
+  #transition(to: Phase): void {
+    invariant(edges[this.#phase].includes(to), `a connection does not go from phase ${this.#phase} to ${to}`);
+    this.#phase = to;
+  }
+
+  #watchOutbox(): void {
+    if (this.#isPaused || this.#outbox.bytes < PAUSE_BYTES || this.#outbox.isWritable) return;
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  #drained(): void {
+    if (this.#isPaused) {
+      this.#isPaused = false;
+      this.#socket.resume();
+    }
+    if (this.isOpen) this.#peer.session.resume();
+  }
+}
+
+function closeCodeOfHello(error: AmqpError): number {
+  if (error.code === ReplyCode.AccessRefused || error.code === ReplyCode.NotAllowed) return CloseCode.LoginFailed;
+  return CloseCode.NotHello;
+}
+
+function cut(reason: string): string {
+  let text = reason.slice(0, CLOSE_REASON_BYTES_MAX);
+  while (new TextEncoder().encode(text).length > CLOSE_REASON_BYTES_MAX) text = text.slice(0, -1);
+  return text;
+}

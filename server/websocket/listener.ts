@@ -1,0 +1,168 @@
+// Lets WebSockets in: the upgrade of an HTTP request to `/ws`, who may ask for it, and how many at once.
+// Always: (1) a foreign Origin gets 403 and a subprotocol other than leveret.v1 gets 400, before anything becomes a WebSocket; (2) the limits on
+// connections hold before hello is read; (3) the peer's own address counts, never a header's.
+// Refuses: cookies and any other ambient credentials: hello has the only ones. An Origin is a browser's; without one it is another client.
+
+import type { IncomingMessage } from 'node:http';
+import { BlockList, isIPv4, type Socket } from 'node:net';
+import { WebSocketServer } from 'ws';
+import { CloseCode, SUBPROTOCOL } from '../../shared/protocol/control.ts';
+import { BATCH_OVERHEAD_BYTES, Connection, type ConnectionOwner, type ConnectionSettings } from './connection.ts';
+import type { ConnectionLog } from './message-socket.ts';
+import { WsSocket } from './web-socket.ts';
+
+// ws's defaults let a megabyte of tiny fragments pin fourteen (security.md, 2).
+const FRAGMENTS_MAX = 1024;
+const BUFFERED_CHUNKS_MAX = 4096;
+// A peer that does not answer a close frame is cut after this.
+const CLOSE_MS_MAX = 2000;
+
+export interface ListenerOptions {
+  readonly settings: ConnectionSettings;
+  /** Origins that may connect beside the server's own; "*" for any. */
+  readonly origins: readonly string[];
+  readonly connectionsMax: number;
+  readonly connectionsPerIpMax: number;
+  readonly unauthenticatedMax: number;
+  /** A log of one connection. */
+  readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
+}
+
+interface Entry {
+  readonly socket: WsSocket;
+  readonly address: string;
+  isOpen: boolean;
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8, 'ipv4');
+loopback.addAddress('::1', 'ipv6');
+loopback.addSubnet('::ffff:127.0.0.0', 104, 'ipv6');
+
+export function isLoopback(address: string): boolean {
+  return address !== '' && loopback.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+}
+
+export class Listener implements ConnectionOwner {
+  readonly #options: ListenerOptions;
+  readonly #server: WebSocketServer;
+  readonly #connections = new Map<Connection, Entry>();
+  readonly #countByAddress = new Map<string, number>();
+  #unauthenticatedCount = 0;
+  #nextNumber = 1;
+  #isDraining = false;
+
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    this.#server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      allowSynchronousEvents: true,
+      maxPayload: options.settings.messageBytesMax + BATCH_OVERHEAD_BYTES,
+      maxFragments: FRAGMENTS_MAX,
+      maxBufferedChunks: BUFFERED_CHUNKS_MAX,
+      ...{ closeTimeout: CLOSE_MS_MAX }, // documented, and missing from the types
+    });
+  }
+
+  get connections(): ReadonlySet<Connection> {
+    return new Set(this.#connections.keys());
+  }
+
+  /** An HTTP request that asks to become a WebSocket. `socket` is the server's net.Socket. */
+  upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const refusal = this.#refusal(request);
+    if (refusal !== undefined) {
+      refuse(socket, refusal.status, refusal.text);
+      return;
+    }
+    this.#server.handleUpgrade(request, socket, head, (ws) => {
+      const address = socket.remoteAddress ?? '';
+      const number = this.#nextNumber++;
+      const peer = `${address}:${socket.remotePort ?? 0}`;
+      const { settings, logFor } = this.#options;
+      const wsSocket = new WsSocket(ws, socket, settings.clock, settings.heartbeatMs);
+      const overLimit = this.#overLimit(address);
+      if (overLimit !== undefined) {
+        wsSocket.close(CloseCode.TooManyConnections, overLimit);
+        return;
+      }
+      const remote = { name: peer, isLoopback: isLoopback(address) };
+      const connection = new Connection(settings, wsSocket, remote, logFor({ connection: number, peer }), this);
+      this.#connections.set(connection, { socket: wsSocket, address, isOpen: false });
+      this.#countByAddress.set(address, (this.#countByAddress.get(address) ?? 0) + 1);
+      this.#unauthenticatedCount++;
+      wsSocket.attach(connection);
+    });
+  }
+
+  opened(connection: Connection): void {
+    const entry = this.#connections.get(connection);
+    if (entry === undefined) return;
+    entry.isOpen = true;
+    this.#unauthenticatedCount--;
+  }
+
+  closed(connection: Connection): void {
+    const entry = this.#connections.get(connection);
+    if (entry === undefined) return;
+    this.#connections.delete(connection);
+    if (!entry.isOpen) this.#unauthenticatedCount--;
+    const left = (this.#countByAddress.get(entry.address) ?? 1) - 1;
+    if (left > 0) this.#countByAddress.set(entry.address, left);
+    else this.#countByAddress.delete(entry.address);
+  }
+
+  /** No more connections; those that are there finish what they hold. */
+  drain(reason: string): void {
+    this.#isDraining = true;
+    for (const connection of [...this.#connections.keys()]) connection.drain(reason);
+  }
+
+  /** Ends every connection with 1001. */
+  close(reason: string): void {
+    this.#isDraining = true;
+    for (const connection of [...this.#connections.keys()]) connection.shutDown(reason);
+    this.#server.close();
+  }
+
+  #refusal(request: IncomingMessage): { status: 400 | 403 | 503; text: string } | undefined {
+    if (this.#isDraining) return { status: 503, text: 'the server shuts down' };
+    const { origin, host } = request.headers;
+    if (origin !== undefined && !this.#isOwnOrigin(origin, host)) {
+      return { status: 403, text: `pages from ${origin} may not connect; the setting "origins" lists those that may` };
+    }
+    const asked = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+    if (asked.includes(SUBPROTOCOL)) return undefined;
+    const text =
+      asked.includes('amqp') || asked.join('') === ''
+        ? `AMQP over WebSocket is not spoken by this version; ask for the subprotocol ${SUBPROTOCOL} (docs/protocol.md)`
+        : `unknown subprotocol; ask for ${SUBPROTOCOL} (docs/protocol.md)`;
+    return { status: 400, text };
+  }
+
+  /** The page came from this server, or from an origin that the operator listed. */
+  #isOwnOrigin(origin: string, host: string | undefined): boolean {
+    const { origins } = this.#options;
+    if (origins.includes('*') || origins.includes(origin)) return true;
+    return host !== undefined && URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).host === host.toLowerCase();
+  }
+
+  #overLimit(address: string): string | undefined {
+    const { connectionsMax, connectionsPerIpMax, unauthenticatedMax } = this.#options;
+    if (this.#connections.size >= connectionsMax) return `more than ${connectionsMax} connections`;
+    if (this.#unauthenticatedCount >= unauthenticatedMax) return `more than ${unauthenticatedMax} connections that have not logged in`;
+    if (!isLoopback(address) && (this.#countByAddress.get(address) ?? 0) >= connectionsPerIpMax) return `more than ${connectionsPerIpMax} connections from one address`;
+    return undefined;
+  }
+}
+
+function refuse(socket: Socket, status: 400 | 403 | 503, text: string): void {
+  const names = { 400: 'Bad Request', 403: 'Forbidden', 503: 'Service Unavailable' };
+  const body = `${text}\n`;
+  socket.on('error', () => socket.destroy());
+  socket.end(
+    `HTTP/1.1 ${status} ${names[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
