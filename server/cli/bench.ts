@@ -99,17 +99,21 @@ async function bench(work: Work, flags: Flags): Promise<ExitCode> {
   try {
     const consumers = await openAll(work, flags.consumers);
     const publishers = await openAll(work, flags.publishers);
-    const consuming = consumers.map((consumer) => run.consume(consumer));
+    const consuming = Promise.all(consumers.map((consumer) => run.consume(consumer)));
     const startedAt = performance.now();
     const publishing = Promise.all(publishers.map((publisher) => run.publish(publisher)));
-    await untilOver(run, flags.seconds * 1_000, stop, output, publishing);
+    const failing = new Promise<never>((_, reject) => {
+      publishing.catch(reject);
+      consuming.catch(reject);
+    });
+    await untilOver(run, flags.seconds * 1_000, stop, output, failing);
     run.end();
     await publishing;
     const publishMs = performance.now() - startedAt;
     if (consumers.length > 0) await drained(run, stop);
     const totalMs = performance.now() - startedAt;
     await Promise.all(consumers.map((consumer) => consumer.close()));
-    await Promise.all(consuming);
+    await consuming;
     await output.result(figures(run, publishMs, totalMs), () => describe(run, publishMs, totalMs));
     if (consumers.length > 0 && run.received !== run.published && !stop.aborted) {
       throw new CliError(ExitCode.Failure, `${run.published} messages were confirmed and ${run.received} came back`);
@@ -124,22 +128,16 @@ async function openAll({ another }: Work, count: number): Promise<Connection[]> 
   return Promise.all(Array.from({ length: count }, another));
 }
 
-async function untilOver(
-  run: Bench,
-  forMs: number,
-  stop: AbortSignal,
-  output: Work['output'],
-  publishing: Promise<unknown>,
-): Promise<void> {
+/** Waits, showing progress; a publisher or consumer that fails ends the wait with its error. */
+async function untilOver(run: Bench, forMs: number, stop: AbortSignal, output: Work['output'], failing: Promise<never>): Promise<void> {
   const endAt = performance.now() + forMs;
   let seen = { published: 0, received: 0 };
-  while (!stop.aborted && performance.now() < endAt) {
-    // A publisher that fails ends the wait with its error.
-    await Promise.race([pause(Math.min(1_000, endAt - performance.now()), stop), publishing]);
+  do {
+    await Promise.race([pause(Math.min(1_000, endAt - performance.now()), stop), failing]);
     const { published, received } = run;
     output.progress(`${count(published - seen.published)} published, ${count(received - seen.received)} received in the last second`);
     seen = { published, received };
-  }
+  } while (!stop.aborted && performance.now() < endAt);
 }
 
 async function drained(run: Bench, stop: AbortSignal): Promise<void> {

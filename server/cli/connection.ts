@@ -48,7 +48,7 @@ export async function runVerb(
     stopping.abort(error);
   };
   const forget = terminal.onInterrupt(() => stopping.abort());
-  terminal.output.on('error', onOutputError);
+  terminal.output.on('error', onOutputError); // for good: it may come after the verb
   const connections: Connection[] = [];
   const open = async (): Promise<Connection> => {
     const vhost = flags.vhost === undefined ? {} : { vhost: flags.vhost };
@@ -59,28 +59,29 @@ export async function runVerb(
   const output = new Output(terminal, flags.json);
   try {
     const connection = await open();
-    terminal.exit(await verb({ connection, output, stop: stopping.signal, another: open }));
+    const code = await verb({ connection, output, stop: stopping.signal, another: open });
+    terminal.exit(isReaderGone ? ExitCode.Ok : code);
   } catch (error) {
     if (isReaderGone) terminal.exit(ExitCode.Ok);
     else if (stopping.signal.aborted) terminal.exit(ExitCode.Interrupted);
-    else throw translate(error, flags.url);
+    else throw translate(error, flags.url, connections.length === 0);
   } finally {
     output.done();
     forget();
     await Promise.allSettled(connections.map((connection) => connection.close()));
-    terminal.output.off('error', onOutputError);
   }
 }
 
-function translate(error: unknown, url: string): unknown {
+function translate(error: unknown, url: string, isConnecting: boolean): unknown {
   if (!(error instanceof LeveretError)) return error;
   const hint =
     error.hint ??
     (error.code === 'DISCONNECTED' ? `is a broker listening at ${withoutPassword(url)}? Start one with: leveret start` : undefined);
-  return new CliError(exitCodeOf(error), printable(error.reason), hint === undefined ? undefined : printable(hint));
+  return new CliError(exitCodeOf(error, isConnecting), printable(error.reason), hint === undefined ? undefined : printable(hint));
 }
 
-function exitCodeOf({ code }: LeveretError): ExitCode {
+function exitCodeOf({ code }: LeveretError, isConnecting: boolean): ExitCode {
+  if (code === 'ACCESS_REFUSED' && isConnecting) return ExitCode.LoginRefused;
   if (code === 'DISCONNECTED') return ExitCode.Unreachable;
   if (code === 'TIMEOUT') return ExitCode.Timeout;
   if (code === 'INVALID') return ExitCode.Usage;

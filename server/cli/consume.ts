@@ -1,12 +1,11 @@
 // `leveret consume QUEUE`: prints messages as they come, until a count is reached or the user interrupts.
-// Always: (1) a message is acked after it was printed; (2) what was prefetched and not printed goes back when the verb ends;
-// (3) with --requeue everything printed goes back too, at the end: at once would bring it again and again.
+// Always: (1) a message is acked after it was printed; (2) what was prefetched and not printed goes back when the verb ends: leaving the
+// client's loop does that; (3) with --requeue everything printed goes back too, at the end: at once would bring it again and again.
 
 import { type Command, Option } from 'commander';
-import type { Message } from 'leveret-client';
 import { wholeNumber } from './arguments.ts';
 import { addConnectionFlags, type ConnectionFlags, runVerb, type Work } from './connection.ts';
-import { ExitCode } from './exit-codes.ts';
+import { CliError, ExitCode } from './exit-codes.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 const PREFETCH_DEFAULT = 100;
@@ -33,26 +32,27 @@ export function configure(command: Command, terminal: Terminal = processTerminal
 }
 
 async function consumeSome({ connection, output, stop }: Work, queue: string, flags: Flags): Promise<ExitCode> {
+  const isForgetting = !flags.ack;
   const limit = flags.count ?? Number.POSITIVE_INFINITY;
-  // Never ahead of --count: with --no-ack what was sent ahead would be lost.
-  const prefetch = Math.min(flags.prefetch, limit);
-  const held: Message[] = [];
+  if (flags.count !== undefined && isForgetting)
+    throw new CliError(
+      ExitCode.Usage,
+      '--count with --no-ack would lose what the broker has sent ahead',
+      `take that many with: leveret get ${queue} --no-ack --count ${flags.count}`,
+    );
   let printed = 0;
-  const deliveries = connection.queue(queue).consume({ prefetch, noAck: !flags.ack });
+  const deliveries = connection.queue(queue).consume({ prefetch: Math.min(flags.prefetch, limit), noAck: isForgetting });
   const cancel = (): void => void deliveries.cancel();
   stop.addEventListener('abort', cancel);
   try {
     for await (const message of deliveries) {
       if (stop.aborted) break;
-      await output.message(message);
-      if (stop.aborted) break;
-      if (flags.requeue) held.push(message);
-      else if (flags.ack) message.ack();
+      if (!(await output.message(message))) break;
+      if (!flags.requeue) message.ack();
       if (++printed >= limit) break;
     }
   } finally {
     stop.removeEventListener('abort', cancel);
-    for (const message of held) message.nack({ requeue: true });
   }
   return printed < limit && flags.count !== undefined ? ExitCode.Interrupted : ExitCode.Ok;
 }

@@ -35,8 +35,7 @@ async function getSome({ connection, output, stop }: Work, name: string, flags: 
     while (printed < flags.count && !stop.aborted) {
       const message = await queue.get({ noAck: !flags.ack });
       if (message === undefined) break;
-      await output.message(message);
-      if (stop.aborted) break;
+      if (!(await output.message(message))) break;
       if (flags.requeue) held.push(message);
       else if (flags.ack) message.ack();
       printed++;

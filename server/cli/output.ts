@@ -1,16 +1,19 @@
 // What verbs print: results for people or, with --json, one JSON object a line; progress and notes on the error stream.
 // Always: (1) the output stream carries results alone, so that it can be piped; (2) text from messages cannot steer a terminal: control
-// characters are shown, not sent; (3) `write` waits for a slow reader instead of filling memory.
+// characters are shown, not sent; (3) a line is awaited
+// until it is written, so that a slow reader slows the verb, and what nobody read is not acked.
 
 import { Buffer } from 'node:buffer';
-import { once } from 'node:events';
 import type { Message } from 'leveret-client';
 import { styled, type Terminal } from './terminal.ts';
+
+const PROGRESS_MS = 100; // between two lines of progress: faster than anyone reads
 
 export class Output {
   readonly json: boolean;
   readonly #terminal: Terminal;
   #isProgressShown = false;
+  #progressAt = Number.NEGATIVE_INFINITY;
 
   constructor(terminal: Terminal, json: boolean) {
     this.#terminal = terminal;
@@ -18,12 +21,12 @@ export class Output {
   }
 
   /** A result: `fields` as JSON or `text` for people. */
-  async result(fields: Readonly<Record<string, unknown>>, text: () => string): Promise<void> {
-    await this.#write(this.json ? toJson(fields) : text());
+  result(fields: Readonly<Record<string, unknown>>, text: () => string): Promise<boolean> {
+    return this.#write(this.json ? toJson(fields) : text());
   }
 
-  async message(message: Message): Promise<void> {
-    await this.#write(this.json ? toJson(messageFields(message)) : this.#describe(message));
+  message(message: Message): Promise<boolean> {
+    return this.#write(this.json ? toJson(messageFields(message)) : this.#describe(message));
   }
 
   /** A remark that is no result. */
@@ -35,6 +38,9 @@ export class Output {
   /** One line that the next one replaces; nothing where no terminal shows it. */
   progress(text: string): void {
     if (this.#terminal.errors.isTTY !== true || this.json) return;
+    const now = performance.now();
+    if (now - this.#progressAt < PROGRESS_MS) return;
+    this.#progressAt = now;
     this.#isProgressShown = true;
     this.#terminal.errors.write(`\r\x1b[K${text}`);
   }
@@ -49,11 +55,12 @@ export class Output {
     this.#terminal.errors.write('\r\x1b[K');
   }
 
-  async #write(line: string): Promise<void> {
+  /** Answers whether the line went out: false once the reader has gone. */
+  #write(line: string): Promise<boolean> {
     this.#endProgress();
-    const { output } = this.#terminal;
-    if (output.destroyed || output.errored !== null) return;
-    if (!output.write(`${line}\n`)) await Promise.race([once(output, 'drain'), once(output, 'close')]);
+    return new Promise((resolve) => {
+      this.#terminal.output.write(`${line}\n`, (error) => resolve(error === null || error === undefined));
+    });
   }
 
   #describe(message: Message): string {

@@ -2,7 +2,6 @@
 // Always: (1) every message is confirmed before the verb ends; (2) lines are read no faster than the broker takes them.
 // RabbitMQ's tools differ: a message that reaches no queue is told as such, and with --mandatory it is an error.
 
-import { Buffer } from 'node:buffer';
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { Exchange, PublishOptions } from 'leveret-client';
@@ -72,7 +71,7 @@ class Sending {
   readonly #exchange: Exchange;
   readonly #key: string;
   readonly #options: PublishOptions;
-  readonly #open = new Set<Promise<void>>();
+  #open: Promise<void>[] = [];
   #failure: unknown;
 
   constructor(exchange: Exchange, key: string, options: PublishOptions) {
@@ -82,20 +81,20 @@ class Sending {
   }
 
   async publish(body: string): Promise<void> {
-    while (this.#open.size >= AT_ONCE) await Promise.race(this.#open);
     this.#check();
-    const confirmed: Promise<void> = this.#one(body).finally(() => this.#open.delete(confirmed));
-    this.#open.add(confirmed);
+    this.#open.push(this.#one(body));
+    if (this.#open.length >= AT_ONCE) await this.finish();
   }
 
   async finish(): Promise<void> {
     await Promise.all(this.#open);
+    this.#open = [];
     this.#check();
   }
 
   async #one(body: string): Promise<void> {
     try {
-      const { routed } = await this.#exchange.publish(this.#key, Buffer.from(body), this.#options);
+      const { routed } = await this.#exchange.publish(this.#key, body, this.#options);
       this.published++;
       this.routed += routed;
       if (routed === 0) this.unroutable++;

@@ -35,7 +35,7 @@ async function watch({ connection, output, stop }: Work, exchange: string, key: 
   try {
     for await (const message of tap) {
       if (stop.aborted) break;
-      await output.message(message);
+      if (!(await output.message(message))) break;
       if (++printed >= limit) break;
     }
   } finally {
