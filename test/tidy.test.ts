@@ -74,7 +74,7 @@ describe('a rule can fail', () => {
   test('headers: a file that opens with code', () => {
     expect(checkHeaders(sample('shared/a.ts', 'export const a = 1;'))).toHaveLength(1);
     expect(checkHeaders(sample('test/unit/a.test.ts', 'export const a = 1;'))).toHaveLength(1);
-    expect(checkHeaders(sample('shared/a.ts', `// a\n${'f();\n'.repeat(80)}`))).toHaveLength(1);
+    expect(checkHeaders(sample('shared/a.ts', `// a\n${'f();\n'.repeat(160)}`))).toHaveLength(1);
     expect(checkHeaders(sample('shared/a.ts', '// a\n// b\n// c\nexport const a = 1;'))).toEqual([]);
   });
 
