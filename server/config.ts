@@ -9,7 +9,9 @@ import { Ajv, type ErrorObject } from 'ajv';
 import { parse, TomlError } from 'smol-toml';
 import { nearest } from './config-nearest.ts';
 import { lineOfKey } from './config-lines.ts';
-import { LOG_LEVELS, type LogLevel } from './log.ts';
+
+export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Config {
   readonly host: string;

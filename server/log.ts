@@ -3,10 +3,8 @@
 // (3) stdout is never touched: it belongs to what a command prints.
 
 import { type Logger, pino } from 'pino';
+import type { LogLevel } from './config.ts';
 import type { Notice, Notices } from './ports.ts';
-
-export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
 
 // Wherever an object with one of these names is logged, at the top or one level down.
 const SECRETS = ['password', 'token', 'authorization', 'cookie', 'secret'];

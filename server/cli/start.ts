@@ -1,0 +1,122 @@
+// `leveret start`: runs the broker until it is told to end, and tells a person where it is and what to type next.
+// Always: (1) the line with the address is printed once the port is open, and says the port it got; (2) SIGTERM and SIGINT drain: clients are told,
+// what they hold may be settled, then they are closed with 1001; a second signal ends at once; (3) each way of failing has its own exit code.
+// Refuses to open the well-known guest to a network: beyond loopback it may not log in, and the output says how to set a user.
+
+import { styleText } from 'node:util';
+import type { Command } from 'commander';
+import type { Logger } from 'pino';
+import { authority, Leveret } from '../compose.ts';
+import { type Config, ConfigError, type LoadedConfig, loadConfig } from '../config.ts';
+import { createLog, noticesTo } from '../log.ts';
+import { VERSION } from '../version.ts';
+import { isLoopback } from '../websocket/listener.ts';
+import { CliError, ExitCode } from './exit-codes.ts';
+
+interface Flags {
+  readonly host?: string;
+  readonly httpPort?: string;
+  readonly logLevel?: string;
+  readonly config?: string;
+}
+
+export function configure(command: Command): void {
+  command
+    .option('--host <address>', 'where to listen (default: 127.0.0.1, this machine only)')
+    .option('--http-port <port>', 'port for WebSocket and HTTP; 0 takes any that is free (default: 15672)')
+    .option('--config <file>', 'settings in TOML; docs/configuration.md lists them')
+    .option('--log-level <level>', 'silent, fatal, error, warn, info, debug or trace (default: info); the log goes to stderr')
+    .action(async (flags: Flags) => {
+      await start(flags);
+    });
+}
+
+async function start(flags: Flags): Promise<void> {
+  const { config, warnings } = load(flags);
+  const log = createLog(config.logLevel);
+  for (const warning of warnings) log.warn(warning);
+  const leveret = new Leveret(config, { notices: noticesTo(log), logFor: (fields) => log.child(fields) });
+  const stop = stopSignal();
+  watchFaults(log);
+  const { host, port } = await listen(leveret, config);
+  log.debug({ host, port, version: VERSION }, 'listening');
+  process.stdout.write(greeting(config, host, port));
+  const signal = await stop;
+  process.stdout.write(`${signal}: closing; a second signal ends at once\n`);
+  await leveret.drain('the server shuts down', config.limits.drainMs);
+  await leveret.close('the server shuts down');
+  log.debug('closed');
+}
+
+function load(flags: Flags): LoadedConfig {
+  try {
+    return loadConfig({
+      flags: { host: flags.host, 'http-port': flags.httpPort, 'log-level': flags.logLevel },
+      environment: process.env,
+      file: flags.config ?? process.env['LEVERET_CONFIG'],
+    });
+  } catch (error) {
+    if (error instanceof ConfigError) throw new CliError(ExitCode.Configuration, error.message, 'docs/configuration.md lists every setting');
+    throw error;
+  }
+}
+
+async function listen(leveret: Leveret, config: Config): Promise<{ host: string; port: number }> {
+  const { host, httpPort } = config;
+  try {
+    return await leveret.listen(host, httpPort);
+  } catch (error) {
+    await leveret.close();
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const other = 'use another one with --http-port, or --http-port 0 for any that is free';
+    if (code === 'EADDRINUSE') throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} is taken by another process`, other);
+    if (code === 'EACCES') throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} may not be used by this user`, other);
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') throw new CliError(ExitCode.Configuration, `${host} is no address of this machine`, 'choose one with --host, or --host 0.0.0.0 for all');
+    throw error;
+  }
+}
+
+function greeting(config: Config, host: string, port: number): string {
+  const at = authority(host, port);
+  const strong = (text: string): string => styleText('bold', text, { stream: process.stdout });
+  const url = port === 15_672 && isLoopback(host) ? '' : ` --url ws://${isLoopback(host) ? at : authority('127.0.0.1', port)}/ws`;
+  const lines = [
+    `${strong(`Leveret ${VERSION}`)} listens on ${strong(`ws://${at}/ws`)} (health: http://${at}/health)`,
+    'Messages are kept in memory: they end with this process.',
+  ];
+  if (!isLoopback(host) && config.user === 'guest') {
+    lines.push('Nobody can log in from other machines: guest is for this one. Set a user: LEVERET_USER=name LEVERET_PASSWORD=secret, or user and password in the --config file.');
+  }
+  const login = config.user === 'guest' && config.password === 'guest' ? '' : ` (as ${config.user}: the password goes into --url ws://user:password@...)`;
+  lines.push(
+    `Try it in another terminal${login}:`,
+    `  npx leveret declare queue hello${url}`,
+    `  npx leveret publish '' hello 'Hello, world'${url}`,
+    `  npx leveret get hello${url}`,
+    'Ctrl-C ends it.',
+  );
+  return `${lines.join('\n')}\n`;
+}
+
+/** Resolves with the name of the first signal; the second ends the process. */
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
+    let asked = false;
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.on(signal, () => {
+        if (asked) process.exit(ExitCode.Interrupted);
+        asked = true;
+        resolve(signal);
+      });
+    }
+  });
+}
+
+/** A fault that no connection owns. After an exception nobody caught the broker's state is in doubt, so the process ends. */
+function watchFaults(log: Logger): void {
+  process.on('unhandledRejection', (cause) => log.error({ err: cause }, 'a promise was rejected and nobody waited for it'));
+  process.on('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'an exception that nobody caught');
+    process.exit(ExitCode.Internal);
+  });
+}

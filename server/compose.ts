@@ -1,0 +1,131 @@
+// Puts the parts together: broker, log, clock, WebSocket listener, HTTP port. The only place that knows them all.
+// Always: (1) a Leveret serves in-memory connections from construction on, and sockets after `listen`; (2) after `close` it holds no socket, timer or
+// other handle of the process; (3) the network's modules are loaded by `listen`, so an embedded broker does without.
+
+import { AmqpError, ReplyCode } from '../shared/error.ts';
+import { Administrator } from './administrator.ts';
+import { Broker, defaultLimits } from './broker/broker.ts';
+import { SystemClock, SystemRandom, SystemTurns } from './clock.ts';
+import type { Config } from './config.ts';
+import type { HttpServer } from './http/server.ts';
+import type { Clock, Notices, Timer } from './ports.ts';
+import { MemoryLog } from './store/memory-log.ts';
+import { VERSION } from './version.ts';
+import { Connection, type ConnectionOwner, type ConnectionSettings } from './websocket/connection.ts';
+import type { Listener } from './websocket/listener.ts';
+import type { ConnectionLog, MessageSocket, SocketHandler } from './websocket/message-socket.ts';
+
+export interface Logs {
+  readonly notices: Notices;
+  readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
+}
+
+/** How often a drain looks whether all is settled. */
+const DRAIN_LOOK_MS = 20;
+// For the close frames' answers.
+const CLOSE_MS_MAX = 1000;
+
+export class Leveret implements ConnectionOwner {
+  readonly broker: Broker;
+  readonly #config: Config;
+  readonly #logs: Logs;
+  readonly #clock: Clock = new SystemClock();
+  readonly #settings: ConnectionSettings;
+  /** Those in memory; the listener has its own. */
+  readonly #connections = new Set<Connection>();
+  #http: HttpServer | undefined;
+  #listener: Listener | undefined;
+  #isClosed = false;
+
+  constructor(config: Config, logs: Logs) {
+    this.#config = config;
+    this.#logs = logs;
+    this.broker = new Broker({
+      log: new MemoryLog(),
+      clock: this.#clock,
+      random: new SystemRandom(),
+      turns: new SystemTurns(),
+      notices: logs.notices,
+      limits: { ...defaultLimits, messageBytes: config.limits.messageBytes },
+    });
+    this.#settings = {
+      broker: this.broker,
+      clock: this.#clock,
+      login: new Administrator(config.user, config.password),
+      product: { product: 'Leveret', version: VERSION },
+      messageBytesMax: config.limits.messageBytes,
+      handlesMax: config.limits.handles,
+      heartbeatMs: config.limits.heartbeatMs,
+    };
+  }
+
+  /** Opens the HTTP port. Rejects with Node's error when it cannot. */
+  async listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    if (this.#isClosed || this.#http !== undefined) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
+    const [{ HttpServer }, { Listener }] = await Promise.all([import('./http/server.ts'), import('./websocket/listener.ts')]);
+    const { origins, limits } = this.#config;
+    const listener = new Listener({
+      settings: this.#settings,
+      origins,
+      connectionsMax: limits.connections,
+      connectionsPerIpMax: limits.connectionsPerIp,
+      unauthenticatedMax: limits.connectionsUnauthenticated,
+      logFor: this.#logs.logFor,
+    });
+    const http = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head));
+    const address = await http.listen(host, port);
+    this.#http = http;
+    this.#listener = listener;
+    return address;
+  }
+
+  /** A connection that needs no network; undefined once closed. */
+  accept(socket: MessageSocket): SocketHandler | undefined {
+    if (this.#isClosed) return undefined;
+    const log = this.#logs.logFor({ connection: 0, peer: 'memory' });
+    const connection = new Connection(this.#settings, socket, { name: 'memory', isLoopback: true }, log, this);
+    this.#connections.add(connection);
+    return connection;
+  }
+
+  opened(): void {}
+  closed(connection: Connection): void {
+    this.#connections.delete(connection);
+  }
+
+  /** Stops taking connections and messages out, and waits until every delivery is settled or `drainMs` are over. */
+  async drain(reason: string, drainMs: number): Promise<void> {
+    this.#http?.stopListening();
+    this.#listener?.drain(reason);
+    for (const connection of [...this.#connections]) connection.drain(reason);
+    const until = this.#clock.now() + drainMs;
+    while (this.#unackedCount() > 0 && this.#clock.now() < until) await this.#pause();
+  }
+
+  async close(reason = 'broker shut down'): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#listener?.close(reason);
+    for (const connection of [...this.#connections]) connection.shutDown(reason);
+    this.broker.close();
+    await this.#http?.close(CLOSE_MS_MAX);
+  }
+
+  #unackedCount(): number {
+    let count = 0;
+    for (const connection of this.#connections) count += connection.unackedCount;
+    for (const connection of this.#listener?.connections ?? []) count += connection.unackedCount;
+    return count;
+  }
+
+  #pause(): Promise<Timer> {
+    return new Promise((resolve) => {
+      const timer: Timer = this.#clock.setTimer(this.#clock.now() + DRAIN_LOOK_MS, () => resolve(timer));
+    });
+  }
+}
+
+/** Host and port as they stand in a URL. */
+export function authority(host: string, port: number): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,118 @@
+// `import { createBroker } from 'leveret'`: the same engine inside a user's own process, with or without a port.
+// Always: (1) `connect()` is leveret-client's own connection, over memory; (2) after `close()` nothing keeps the process alive; (3) it logs nothing
+// unless told to, and never ends the process.
+
+import { type Connection, type ConnectOptions, connectOver, type Topology, type Transport } from 'leveret-client';
+import type { Sample } from '../shared/protocol/control.ts';
+import { authority, Leveret, type Logs } from './compose.ts';
+import { type Config, configOf } from './config.ts';
+import { memoryTransport } from './memory-transport.ts';
+
+export interface BrokerOptions {
+  /** Origins of pages that may connect beside the broker's own. */
+  readonly origins?: readonly string[];
+  readonly user?: string;
+  readonly password?: string;
+  /** Where log lines go: a pino logger, or anything with its shape. */
+  readonly log?: { debug: LogLine; info: LogLine; warn: LogLine; error: LogLine };
+}
+type LogLine = (fields: object, text: string) => void;
+
+export interface ListenOptions {
+  /** 127.0.0.1 unless given. */
+  readonly host?: string;
+  /** 15672 unless given; 0 takes any that is free. */
+  readonly port?: number;
+}
+
+export interface Listening {
+  readonly host: string;
+  readonly port: number;
+  /** For clients. */
+  readonly url: string;
+}
+
+export interface EmbeddedBroker extends AsyncDisposable {
+  /** Opens the HTTP port, and tells where. */
+  listen(options?: ListenOptions): Promise<Listening>;
+  /** A client of this broker, in this process. */
+  connect<T extends Topology = Topology>(options?: ConnectOptions<T>): Promise<Connection<T>>;
+  /** The numbers of docs/protocol.md, "A sample". */
+  stats(): Sample;
+  /** Ends every connection, and then the broker. Messages in memory are gone. */
+  close(): Promise<void>;
+}
+
+/**
+ * A broker in this process.
+ * ```ts
+ * await using broker = createBroker();
+ * const mq = await broker.connect();
+ * await mq.declareQueue('jobs');
+ * await mq.queue('jobs').publish({ id: 1 });
+ * ```
+ */
+export function createBroker(options: BrokerOptions = {}): EmbeddedBroker {
+  const config = configOf({
+    origins: options.origins,
+    user: options.user,
+    password: options.password,
+  });
+  return new Embedded(new Leveret(config, logsTo(options.log)), config);
+}
+
+class Embedded implements EmbeddedBroker {
+  readonly #leveret: Leveret;
+  readonly #config: Config;
+  readonly #transport: Transport;
+  readonly #clients = new Set<{ close(): Promise<void> }>();
+
+  constructor(leveret: Leveret, config: Config) {
+    this.#leveret = leveret;
+    this.#config = config;
+    this.#transport = memoryTransport((socket) => leveret.accept(socket));
+  }
+
+  async listen(options: ListenOptions = {}): Promise<Listening> {
+    const { host, port } = await this.#leveret.listen(options.host ?? this.#config.host, options.port ?? this.#config.httpPort);
+    return { host, port, url: `ws://${authority(host, port)}/ws` };
+  }
+
+  async connect<T extends Topology = Topology>(options: ConnectOptions<T> = {}): Promise<Connection<T>> {
+    const { user, password } = this.#config;
+    // There is nothing to reconnect to: the broker ends with its process.
+    const connection = await connectOver(this.#transport, { user, password, ...options, reconnect: false });
+    this.#clients.add(connection);
+    connection.on('state', (state) => {
+      if (state === 'closed') this.#clients.delete(connection);
+    });
+    return connection;
+  }
+
+  stats(): Sample {
+    return this.#leveret.broker.sample(() => true);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients].map((client) => client.close()));
+    await this.#leveret.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function logsTo(log: BrokerOptions['log']): Logs {
+  const silent = (): void => {};
+  const to = log ?? { debug: silent, info: silent, warn: silent, error: silent };
+  return {
+    notices: { notice: (notice) => to.debug(notice.fields, notice.text) },
+    logFor: (fields) => ({
+      debug: (more, text) => to.debug({ ...fields, ...more }, text),
+      info: (more, text) => to.info({ ...fields, ...more }, text),
+      warn: (more, text) => to.warn({ ...fields, ...more }, text),
+      error: (more, text) => to.error({ ...fields, ...more }, text),
+    }),
+  };
+}
