@@ -172,7 +172,7 @@ async function embeddedRow(): Promise<number[]> {
   const importedAt = performance.now();
   const { createBroker } = await import('../../server/index.ts');
   const startedAt = performance.now();
-  const broker = await createBroker();
+  const broker = createBroker();
   const connection = await broker.connect();
   await connection.declareQueue('q');
   const readyMs = performance.now() - startedAt;

@@ -51,6 +51,7 @@ class Bench {
   readonly deliveryLatency = histogram();
   readonly #flags: Flags;
   readonly #queue: string;
+  readonly #deliveries: { cancel(): Promise<unknown> }[] = [];
   #isOver = false;
 
   constructor(flags: Flags, queue: string) {
@@ -61,6 +62,11 @@ class Bench {
   /** Publishers stop; the calls under way finish. */
   end(): void {
     this.#isOver = true;
+  }
+
+  /** Consumers stop, and with the last the queue goes. */
+  async cancel(): Promise<void> {
+    await Promise.all(this.#deliveries.map((deliveries) => deliveries.cancel()));
   }
 
   /** One publisher: as many loops as its window has room for, each awaiting its publish. */
@@ -81,7 +87,9 @@ class Bench {
   }
 
   async consume(connection: Connection): Promise<void> {
-    for await (const { bytes } of connection.queue(this.#queue).consume({ noAck: true })) {
+    const deliveries = connection.queue(this.#queue).consume({ noAck: true });
+    this.#deliveries.push(deliveries);
+    for await (const { bytes } of deliveries) {
       this.received++;
       record(this.deliveryLatency, new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getFloat64(0));
     }
@@ -112,7 +120,7 @@ async function bench(work: Work, flags: Flags): Promise<ExitCode> {
     const publishMs = performance.now() - startedAt;
     if (consumers.length > 0) await drained(run, stop);
     const totalMs = performance.now() - startedAt;
-    await Promise.all(consumers.map((consumer) => consumer.close()));
+    await run.cancel();
     await consuming;
     await output.result(figures(run, publishMs, totalMs), () => describe(run, publishMs, totalMs));
     if (consumers.length > 0 && run.received !== run.published && !stop.aborted) {

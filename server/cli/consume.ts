@@ -42,14 +42,21 @@ async function consumeSome({ connection, output, stop }: Work, queue: string, fl
     );
   let printed = 0;
   const deliveries = connection.queue(queue).consume({ prefetch: Math.min(flags.prefetch, limit), noAck: isForgetting });
-  const cancel = (): void => void deliveries.cancel();
+  // Cancelling gives everything back, what is being printed included: so that one is finished first.
+  let isPrinting = false;
+  const cancel = (): void => {
+    if (!isPrinting) void deliveries.cancel();
+  };
   stop.addEventListener('abort', cancel);
   try {
     for await (const message of deliveries) {
       if (stop.aborted) break;
-      if (!(await output.message(message))) break;
+      isPrinting = true;
+      const isPrinted = await output.message(message);
+      isPrinting = false;
+      if (!isPrinted) break;
       if (!flags.requeue) message.ack();
-      if (++printed >= limit) break;
+      if (++printed >= limit || stop.aborted) break;
     }
   } finally {
     stop.removeEventListener('abort', cancel);

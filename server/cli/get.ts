@@ -43,6 +43,7 @@ async function getSome({ connection, output, stop }: Work, name: string, flags: 
   } finally {
     for (const message of held) message.nack({ requeue: true });
   }
+  if (stop.aborted) return ExitCode.Interrupted;
   if (printed > 0) return ExitCode.Ok;
   if (!output.json) output.note(`${name} has no message ready`);
   return ExitCode.Failure;

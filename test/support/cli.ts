@@ -31,7 +31,11 @@ export interface Surroundings {
   readonly readerStopsAfter?: number;
 }
 
-export function startVerb(verb: Verb, words: readonly string[], { input, isTerminal = false, readerStopsAfter }: Surroundings = {}): Running {
+export function startVerb(
+  verb: Verb,
+  words: readonly string[],
+  { input, isTerminal = false, readerStopsAfter }: Surroundings = {},
+): Running {
   let output = '';
   let errors = '';
   let code: number = ExitCode.Ok;
@@ -67,7 +71,9 @@ export function startVerb(verb: Verb, words: readonly string[], { input, isTermi
       code = to;
     },
   };
-  const command = new Command('verb').exitOverride().configureOutput({ writeErr: (text) => (errors += text), writeOut: (text) => (output += text) });
+  const command = new Command('verb')
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => (errors += text), writeOut: (text) => (output += text) });
   verb.configure(command, terminal);
   const finish = async (): Promise<Ran> => {
     try {

@@ -35,5 +35,6 @@ test('a whole number is digits within its bounds, and nothing else', () => {
   const parse = wholeNumber(1, 255);
   expect(parse('1')).toBe(1);
   expect(parse('255')).toBe(255);
-  for (const text of ['0', '256', '-1', '1.5', '1e2', '0x10', '', ' 1', 'ten', '9'.repeat(30)]) expect(() => parse(text), text).toThrow('whole number');
+  for (const text of ['0', '256', '-1', '1.5', '1e2', '0x10', '', ' 1', 'ten', '9'.repeat(30)])
+    expect(() => parse(text), text).toThrow('whole number');
 });
