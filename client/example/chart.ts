@@ -1,5 +1,8 @@
 // A small line chart on a canvas: the last minute of one number.
-// Always: (1) it holds as many points as it was made for, the oldest go first; (2) its colours are the page's own (CSS variables).
+// Always: (1) it holds as many points as it was made for, the oldest go first; while it has few, they are drawn wider; (2) its colours are the page's own (CSS variables).
+
+// From here on a chart is not stretched any further: two points over the whole width would say more than is known.
+const POINTS_DRAWN_MIN = 30;
 
 export class Chart {
   readonly #canvas: HTMLCanvasElement;
@@ -34,7 +37,8 @@ export class Chart {
     const style = getComputedStyle(this.#canvas);
     const top = Math.max(1, ...this.#points);
     const line = 1.5 * devicePixelRatio;
-    const x = (index: number): number => width - ((this.#points.length - 1 - index) * width) / (this.#pointsMax - 1);
+    const steps = Math.max(this.#points.length, Math.min(POINTS_DRAWN_MIN, this.#pointsMax)) - 1;
+    const x = (index: number): number => width - ((this.#points.length - 1 - index) * width) / steps;
     const y = (value: number): number => height - line - (value / top) * (height - 2 * line);
     context.beginPath();
     for (const [index, value] of this.#points.entries()) context.lineTo(x(index), y(value));

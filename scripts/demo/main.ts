@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from 'leveret-client';
+import { type Connection, LeveretError } from 'leveret-client';
 import { Cast } from './cast.ts';
 import { type JournalRecord, readJournals } from './journal.ts';
 import { type Ledger, reckon } from './ledger.ts';
@@ -64,9 +64,9 @@ async function perform(connection: Connection, cast: Cast, progress: Progress, i
   cast.order('service', 'start');
   const published = new AbortController();
   const watching = watch(connection, cast, progress, published.signal);
-  const stop = (): void => cast.order('service', 'stop');
-  interrupted.addEventListener('abort', stop, { once: true });
-  if (interrupted.aborted) stop();
+  const enough = (): void => cast.order('service', 'enough');
+  interrupted.addEventListener('abort', enough, { once: true });
+  if (interrupted.aborted) enough();
   try {
     await Promise.race([cast.all('service', 'done'), watching.then(() => new Promise<never>(() => undefined))]);
   } finally {
@@ -163,6 +163,7 @@ try {
   process.exit(await main());
 } catch (error) {
   if (error instanceof UsageError) console.error(`${error.message}\n\n${USAGE}`);
-  else console.error(error instanceof Unreachable ? error.message : error);
+  else if (error instanceof Unreachable) console.error(error.message);
+  else console.error('The demo has failed:', error instanceof LeveretError ? error.message : error);
   process.exit(error instanceof UsageError ? 2 : 3);
 }

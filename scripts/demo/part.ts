@@ -18,14 +18,14 @@ export interface Part {
   readonly perSecond: number;
 }
 
-/** To a process: begin, or finish what you hold and leave. */
-export type Order = 'start' | 'stop';
+/** To a process: begin; publish no more; finish what you hold and leave. */
+export type Order = 'start' | 'enough' | 'stop';
 
 /** From a process: connected; so many messages handled so far; nothing left to publish. */
 export type Word = { readonly tell: 'ready' | 'done' } | { readonly tell: 'progress'; readonly handled: number };
 
 export function isOrder(value: unknown): value is Order {
-  return value === 'start' || value === 'stop';
+  return value === 'start' || value === 'enough' || value === 'stop';
 }
 
 export function isWord(value: unknown): value is Word {

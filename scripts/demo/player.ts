@@ -14,6 +14,7 @@ process.on('disconnect', () => process.exit(1));
 
 const journal = new Journal(part.journals, part.name);
 const connection = await connect(part.url, { name: `demo-${part.name}` });
+const enough = new AbortController();
 const stopping = new AbortController();
 const tell = (word: Word): void => {
   process.send?.(word);
@@ -21,6 +22,7 @@ const tell = (word: Word): void => {
 
 process.on('message', (order: unknown) => {
   if (!isOrder(order)) throw new Error(`unknown order ${JSON.stringify(order)}`);
+  if (order !== 'start') enough.abort();
   if (order === 'stop') stopping.abort();
   if (order === 'start') {
     play().then(
@@ -37,7 +39,7 @@ tell({ tell: 'ready' });
 
 async function play(): Promise<void> {
   if (part.role === 'service') {
-    await publishAll(connection, journal, part, tell, stopping.signal);
+    await publishAll(connection, journal, part, tell, enough.signal);
     journal.flush();
     tell({ tell: 'done' });
     await stopped();

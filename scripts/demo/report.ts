@@ -23,6 +23,9 @@ export function report(ledger: Ledger, records: readonly JournalRecord[], colour
   return parts.join('\n');
 }
 
+// Lines between rows are left out: rows are short, and the eye runs down the columns.
+const PLAIN = { style: { head: [], border: [] }, chars: { mid: '', 'left-mid': '', 'mid-mid': '', 'right-mid': '' } };
+
 function ledgerTable(rows: readonly LedgerRow[], style: Style): string {
   const names = [
     'queue',
@@ -40,7 +43,7 @@ function ledgerTable(rows: readonly LedgerRow[], style: Style): string {
   const table = new Table({
     head: names.map((name) => style('bold', name)),
     colAligns: ['left', ...Array<'right'>(9).fill('right'), 'left'],
-    style: { head: [], border: [] },
+    ...PLAIN,
   });
   for (const row of rows) {
     const off = row.problems.length > 0;
@@ -48,7 +51,14 @@ function ledgerTable(rows: readonly LedgerRow[], style: Style): string {
   }
   const sums = rows.map(numbers).reduce((sum, row) => sum.map((number, index) => number + (row[index] ?? 0)), Array<number>(9).fill(0));
   table.push([style('bold', 'all'), ...sums.map((sum) => style('bold', String(sum))), '']);
-  return table.toString();
+  return underlined(table.toString(), 2);
+}
+
+/** With a line under the head, which is so many lines high. */
+function underlined(table: string, headLines: number): string {
+  const [top = '', ...lines] = table.split('\n');
+  const rule = top.replace('┌', '├').replace('┐', '┤').replaceAll('┬', '┼');
+  return [top, ...lines.slice(0, headLines), rule, ...lines.slice(headLines)].join('\n');
 }
 
 function numbers(row: LedgerRow): number[] {
@@ -70,10 +80,10 @@ function deathsTable(ledger: Ledger, style: Style): string {
   const table = new Table({
     head: ['dead letters of', 'because', 'how many'].map((name) => style('bold', name)),
     colAligns: ['left', 'left', 'right'],
-    style: { head: [], border: [] },
+    ...PLAIN,
   });
   for (const { queue, reason, count } of ledger.deaths) table.push([queue, reason, count]);
-  return table.toString();
+  return underlined(table.toString(), 1);
 }
 
 /** Mean wait by priority where a queue has seen more than one. */

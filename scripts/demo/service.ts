@@ -1,6 +1,6 @@
 // A service of the demo: publishes its share of the webhooks at a steady pace, every one with a confirm, and writes each down.
 // Always: (1) which webhooks, in which order and under which ids follows from the seed alone; (2) a publish is in the journal once it is
-// confirmed, or refused; (3) told to stop, it publishes no more and waits for what is on its way.
+// confirmed, or refused; (3) told that it is enough, it publishes no more and waits for what is on its way.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Connection } from 'leveret-client';
@@ -24,7 +24,7 @@ export async function publishAll(
   journal: Journal,
   part: Part,
   tell: (word: Word) => void,
-  stop: AbortSignal,
+  enough: AbortSignal,
 ): Promise<void> {
   const share = shareOf(part);
   const exchange = connection.exchange(WEBHOOKS);
@@ -43,7 +43,7 @@ export async function publishAll(
     }
     handled += 1;
   };
-  while (next < share.length && !stop.aborted) {
+  while (next < share.length && !enough.aborted) {
     const elapsedMs = performance.now() - startedAt;
     for (; next < share.length; next++) {
       const numbered = share[next];

@@ -8,7 +8,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readJournals } from '../../scripts/demo/journal.ts';
+import { type QueueCounts, reckon } from '../../scripts/demo/ledger.ts';
 import { isRecord } from '../../scripts/demo/payloads.ts';
+import { DEAD_QUEUE } from '../../scripts/demo/plan.ts';
 import { type BuiltBroker, startBuiltBroker } from '../support/built-broker.ts';
 
 const SCRIPT = fileURLToPath(new URL('../../scripts/dist/scripts/demo/main.js', import.meta.url));
@@ -48,8 +50,18 @@ function rowsOf(text: string): Map<string, Record<string, unknown>> {
   return new Map(result['rows'].filter(isRecord).map((row) => [String(row['queue']), row]));
 }
 
+/** The broker's half of a row, as the sample had it. */
+function sampleOf(queue: string, row: Readonly<Record<string, unknown>>): QueueCounts {
+  const figure = (name: string): number => Number(row[name]);
+  const [acked, deadLettered, expired, dropped] = [figure('acked'), figure('deadLettered'), figure('expired'), figure('dropped')];
+  const counts = { published: figure('routedIn'), acked, deadLettered, expired, dropped, purged: 0 };
+  return { queue, ready: figure('waiting'), unacked: 0, deadLetterWaiting: 0, counts };
+}
+
 describe('npm run demo', () => {
   let broker: BuiltBroker;
+  /** What the broker counted in the first run. */
+  let sample: QueueCounts[] = [];
   const journals = mkdtempSync(join(tmpdir(), 'leveret-demo-test-'));
   beforeAll(async () => {
     broker = await startBuiltBroker();
@@ -64,6 +76,7 @@ describe('npm run demo', () => {
       .ended;
     expect({ code, err }).toEqual({ code: 0, err: '' });
     const rows = rowsOf(out);
+    sample = [...rows].map(([queue, row]) => sampleOf(queue, row));
     expect(rows.size).toBe(9);
     expect(rows.get('demo.latest')).toMatchObject({ routedIn: 400, acked: 0, dropped: 350, waiting: 50 });
     expect(rows.get('demo.ticker')).toMatchObject({ routedIn: 400, dropped: 0, waiting: 0 });
@@ -78,6 +91,17 @@ describe('npm run demo', () => {
     expect(new Set(published.map((record) => record.message)).size).toBe(400);
   });
 
+  it('would not balance if one delivery of that run were missing from the journals, or one counter were off', () => {
+    const records = readJournals(journals);
+    expect(reckon({ sample, records, deadQueue: DEAD_QUEUE }).balanced).toBe(true);
+    const lost = records.findIndex((record) => record.did === 'acked' && record.queue === 'demo.ci');
+    const ledger = reckon({ sample, records: records.filter((_, index) => index !== lost), deadQueue: DEAD_QUEUE });
+    expect(ledger.balanced).toBe(false);
+    expect(ledger.rows.filter((row) => row.problems.length > 0).map((row) => row.queue)).toEqual(['demo.ci']);
+    const forgotten = sample.map((counts) => (counts.queue === 'demo.mail' ? { ...counts, ready: counts.ready + 1 } : counts));
+    expect(reckon({ sample: forgotten, records, deadQueue: DEAD_QUEUE }).balanced).toBe(false);
+  });
+
   it('runs again on the same broker, prints tables, and says that they balance', { timeout: RUN_MS_MAX }, async () => {
     const { code, out } = await start('--url', broker.url, '--messages', '60', '--rate', '600').ended;
     expect(code).toBe(0);
@@ -89,8 +113,8 @@ describe('npm run demo', () => {
     const { child, ended, printed } = start('--url', broker.url, '--messages', '100000', '--rate', '300');
     await printed('published');
     child.kill('SIGINT');
-    const { code, out } = await ended;
-    expect(code).toBe(130);
+    const { code, out, err } = await ended;
+    expect(code, err).toBe(130);
     expect(out).toContain('BALANCED');
     expect(out).not.toContain('NOT BALANCED');
   });
