@@ -39,7 +39,6 @@ const sample: QueueSample = {
     dropped: 1,
     refused: 0,
     purged: 1,
-    returned: 0,
   },
 };
 

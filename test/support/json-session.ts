@@ -74,6 +74,7 @@ export class JsonSession {
   readonly #waiting = new Map<number, Waiting>();
   readonly #inboxes = new Map<number, Inbox>();
   readonly #closed: Promise<{ code: number; reason: string }>;
+  readonly #rest: (() => Promise<void>) | undefined;
   #nextId = 1;
   #nextHandle = 1;
   #isOpen = true;
@@ -82,8 +83,10 @@ export class JsonSession {
   /** Answers that fit no request. Empty in every correct run; the broker helper looks. */
   readonly faults: string[] = [];
 
-  constructor(socket: TextSocket) {
+  /** `rest`, where there is one, resolves when the broker has nothing left to do: a request unanswered then never will be. */
+  constructor(socket: TextSocket, rest?: () => Promise<void>) {
     this.#socket = socket;
+    this.#rest = rest;
     this.#closed = new Promise((resolve) => {
       socket.listen(
         (text) => this.#onText(text),
@@ -114,7 +117,14 @@ export class JsonSession {
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { op, resolve, reject });
       this.#socket.send(JSON.stringify({ id, op, ...fields }));
+      this.#rest?.().then(() => this.#giveUp(id), reject);
     });
+  }
+
+  #giveUp(id: number): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    waiting?.reject(new Error(`the broker came to rest and had not answered ${waiting.op} (request ${id})`));
   }
 
   /** The id that the next request will bear. */
