@@ -168,9 +168,11 @@ function fromText(key: string, text: string): unknown {
 }
 
 function check(values: Values): Config {
-  const ajv = new Ajv({ strict: false });
+  let ajv: Ajv | undefined;
   for (const setting of SETTINGS) {
     const { value, where } = values.get(setting.key) ?? { value: setting.default, where: setting.key };
+    if (value === setting.default) continue; // an embedded broker with defaults starts without a validator
+    ajv ??= new Ajv({ strict: false, validateSchema: false, meta: false });
     if (!ajv.validate(setting.schema, value)) {
       throw new ConfigError(where, `'${setting.key}' ${complaint(setting, ajv.errors?.[0], value)}`);
     }

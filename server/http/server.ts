@@ -16,12 +16,16 @@ export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) =
 export class HttpServer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #hasEnded = false;
 
   constructor(upgrade: Upgrade) {
     this.#server = createServer(
       { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: REQUEST_MS_MAX, requestTimeout: REQUEST_MS_MAX, noDelay: true },
       answer,
     );
+    this.#server.once('close', () => {
+      this.#hasEnded = true;
+    });
     this.#server.on('connection', (socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
@@ -47,14 +51,15 @@ export class HttpServer {
 
   /** Takes no more connections. */
   stopListening(): void {
-    this.#server.close();
+    if (this.#server.listening) this.#server.close();
   }
 
   /** Ends what is still open, after `graceMs` at the latest. */
   async close(graceMs: number): Promise<void> {
-    this.#server.close();
-    this.#server.closeIdleConnections();
     const gone = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
+    if (!this.#hasEnded) gone.push(new Promise((resolve) => this.#server.once('close', () => resolve())));
+    this.stopListening();
+    this.#server.closeIdleConnections();
     const cut = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy();
     }, graceMs);
