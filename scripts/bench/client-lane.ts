@@ -37,15 +37,16 @@ class ClientLoad {
     return { messages, perSecond: messages / seconds, busy: (cpu.user + cpu.system) / 1e6 / seconds };
   }
 
-  async consume(consumer: Connection): Promise<void> {
-    for await (const _ of consumer.queue(this.#queue).consume({ noAck: true })) this.#received++;
+  /** Counts what comes, until the loop is cancelled. */
+  async consume(deliveries: AsyncIterable<unknown>): Promise<void> {
+    for await (const _ of deliveries) this.#received++;
   }
 
   async #publish(): Promise<void> {
     const exchange = this.#publisher.exchange('');
     while (this.#sending) {
       this.#sent += BATCH;
-      await Promise.all(Array.from({ length: BATCH }, () => exchange.publish(this.#queue, this.#body, { persistent: false })));
+      await Promise.all(Array.from({ length: BATCH }, () => exchange.publish(this.#queue, this.#body)));
     }
   }
 }
@@ -54,12 +55,14 @@ export async function openClient(url: string, queue: string, bodyBytes: number):
   const [publisher, consumer] = await Promise.all([connect(url, { reconnect: false }), connect(url, { reconnect: false })]);
   await consumer.declareQueue(queue, { durable: false, autoDelete: true });
   const load = new ClientLoad(publisher, queue, bodyBytes);
-  const consuming = load.consume(consumer);
+  const deliveries = consumer.queue(queue).consume({ noAck: true });
+  const consuming = load.consume(deliveries);
   return {
     load,
     close: async () => {
-      await Promise.all([publisher.close(), consumer.close()]);
+      await deliveries.cancel();
       await consuming;
+      await Promise.all([publisher.close(), consumer.close()]);
     },
   };
 }
