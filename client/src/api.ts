@@ -9,11 +9,11 @@ export { Exchange, Tap } from './exchange.ts';
 export { Feed } from './feed.ts';
 export { Message } from './message.ts';
 export type {
-  BatchOptions, BrokerInfo, ConnectOptions, ConsumeOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, Headers, PublishBehaviour,
+  Arguments, BatchOptions, BrokerInfo, ConnectOptions, ConsumeOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, Headers, PublishBehaviour,
   PublishDefaults, PublishOptions, Published, QueueInfo, RequestOptions, StateListener, Stats, StatsOptions, SubscribeOptions, WorkOptions,
 } from './options.ts';
 export type { ConnectionState } from './phase.ts';
-export type { MessageProperties } from './properties.ts';
+export type { MessageProperties } from './codec.ts';
 export { Queue } from './queue.ts';
 export type { Listeners } from './session.ts';
 export { StatsFeed } from './stats-feed.ts';

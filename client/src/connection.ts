@@ -3,11 +3,10 @@
 // are told to listeners, failures are rejections. Refuses: to do the work (session.ts, and a file for each noun).
 
 import { asyncDispose } from './dispose.ts';
-import { toArguments } from './declare.ts';
 import { LeveretError } from './error.ts';
 import { Exchange } from './exchange.ts';
 import type {
-  BrokerInfo, ConnectOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, Headers, RequestOptions, StatsOptions,
+  Arguments, BrokerInfo, ConnectOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, RequestOptions, StatsOptions,
 } from './options.ts';
 import type { ConnectionState } from './phase.ts';
 import { Queue } from './queue.ts';
@@ -128,8 +127,8 @@ export class Connection<T extends Topology = Topology> {
    * await mq.declareExchange('events', { type: 'topic' });
    * ```
    */
-  async declareExchange(name: string, { arguments: args, ...options }: DeclareExchangeOptions = {}): Promise<void> {
-    await this.#session.request('exchange.declare', { exchange: name, ...options, arguments: toArguments(args) });
+  async declareExchange(name: string, options: DeclareExchangeOptions = {}): Promise<void> {
+    await this.#session.request('exchange.declare', { ...options, exchange: name });
   }
 
   /** Deletes an exchange; one that is not there is no error. */
@@ -144,8 +143,8 @@ export class Connection<T extends Topology = Topology> {
    * console.log(queue, messageCount);
    * ```
    */
-  declareQueue(name: string, { arguments: args, ...options }: DeclareQueueOptions = {}): Promise<DeclaredQueue> {
-    return this.#session.request('queue.declare', { queue: name, ...options, arguments: toArguments(args) });
+  declareQueue(name: string, options: DeclareQueueOptions = {}): Promise<DeclaredQueue> {
+    return this.#session.request('queue.declare', { ...options, queue: name });
   }
 
   /**
@@ -155,23 +154,23 @@ export class Connection<T extends Topology = Topology> {
    * await mq.bindQueue('all-orders', 'amq.topic', 'order.#');
    * ```
    */
-  async bindQueue(queue: string, exchange: string, key = '', args?: Headers): Promise<void> {
-    await this.#session.request('queue.bind', { queue, exchange, key, arguments: toArguments(args) });
+  async bindQueue(queue: string, exchange: string, key = '', args: Arguments = {}): Promise<void> {
+    await this.#session.request('queue.bind', { queue, exchange, key, arguments: args });
   }
 
   /** Takes a binding of a queue away. */
-  async unbindQueue(queue: string, exchange: string, key = '', args?: Headers): Promise<void> {
-    await this.#session.request('queue.unbind', { queue, exchange, key, arguments: toArguments(args) });
+  async unbindQueue(queue: string, exchange: string, key = '', args: Arguments = {}): Promise<void> {
+    await this.#session.request('queue.unbind', { queue, exchange, key, arguments: args });
   }
 
   /** Binds an exchange to another: `destination` gets what `source` routes by `key`. */
-  async bindExchange(destination: string, source: string, key = '', args?: Headers): Promise<void> {
-    await this.#session.request('exchange.bind', { destination, source, key, arguments: toArguments(args) });
+  async bindExchange(destination: string, source: string, key = '', args: Arguments = {}): Promise<void> {
+    await this.#session.request('exchange.bind', { destination, source, key, arguments: args });
   }
 
   /** Takes a binding of an exchange away. */
-  async unbindExchange(destination: string, source: string, key = '', args?: Headers): Promise<void> {
-    await this.#session.request('exchange.unbind', { destination, source, key, arguments: toArguments(args) });
+  async unbindExchange(destination: string, source: string, key = '', args: Arguments = {}): Promise<void> {
+    await this.#session.request('exchange.unbind', { destination, source, key, arguments: args });
   }
 
   /**
@@ -231,7 +230,7 @@ async function open<T extends Topology>(transport: Transport, urls: string | rea
   const abort = (): unknown => session.close(new LeveretError('ABORTED', 'connect was aborted by its signal', { cause: signal?.reason }));
   signal?.addEventListener('abort', abort);
   try {
-    await session.opening();
+    await session.opening(Number.POSITIVE_INFINITY);
   } finally {
     signal?.removeEventListener('abort', abort);
   }

@@ -3,20 +3,14 @@
 // messages are unacked. Refuses: to ack by itself.
 
 import { toMs } from './duration.ts';
-import type { LeveretError } from './error.ts';
 import { Feed } from './feed.ts';
 import type { Message } from './message.ts';
 import type { BatchOptions, ConsumeOptions } from './options.ts';
 import type { ClientPorts } from './ports.ts';
-import { toArguments } from './declare.ts';
 import type { Session } from './session.ts';
-import { Subscription, type Reader, type Subject } from './subscription.ts';
+import { Subscription, type Reader } from './subscription.ts';
 
 const PREFETCH = 100;
-
-export function consumeSubject(queue: string, { prefetch = PREFETCH, noAck = false, exclusive = false, priority = 0, ...rest }: ConsumeOptions): Subject {
-  return { op: 'consume', fields: { queue, prefetch, noAck, exclusive, priority, arguments: toArguments(rest.arguments) } };
-}
 
 /**
  * The messages of a queue, for `for await`: see {@link Queue.consume}.
@@ -30,8 +24,8 @@ export function consumeSubject(queue: string, { prefetch = PREFETCH, noAck = fal
  * }
  * ```
  */
-export class Deliveries<B = unknown> extends Feed<Message<B>> implements Reader {
-  readonly #subscription: Subscription;
+export class Deliveries<B = unknown> extends Feed<Message<B>> implements Reader<B> {
+  readonly #subscription: Subscription<B>;
   readonly #session: Session;
   readonly #compactAt: number;
   #held: Message<B>[] = [];
@@ -39,36 +33,26 @@ export class Deliveries<B = unknown> extends Feed<Message<B>> implements Reader 
   /** @internal */
   constructor(session: Session, queue: string, options: ConsumeOptions) {
     super();
+    const prefetch = options.prefetch ?? PREFETCH;
     this.#session = session;
-    this.#compactAt = 2 * (options.prefetch ?? PREFETCH) + 16;
-    this.#subscription = new Subscription(session, consumeSubject(queue, options), this);
-    session.start(this.#subscription);
+    this.#compactAt = 2 * prefetch + 16;
+    this.#subscription = new Subscription(session, 'consume', { ...options, queue, prefetch }, this);
   }
 
-  /** @internal */
-  message(message: Message): void {
-    this.push(message as Message<B>);
-  }
   /** @internal */
   lost(): void {
     this.clear();
     this.#held = [];
   }
-  /** @internal */
-  ended(error: LeveretError): void {
-    this.end(error);
-  }
 
   protected override taken(message: Message<B>): void {
-    if (this.#held.length >= this.#compactAt) this.#held = this.#held.filter((held) => !held.isSettled);
-    this.#held.push(message);
+    if (this.#held.push(message) > this.#compactAt) this.#held = this.#held.filter((held) => !held.isSettled);
   }
 
-  protected override cancelled(left: Message<B>[]): Promise<void> {
+  protected override cancelled(left: Iterable<Message<B>>): Promise<void> {
     const gone = this.#subscription.cancel();
-    for (const message of this.#held) message.nack();
+    for (const message of this.#held.splice(0)) message.nack();
     for (const message of left) message.release();
-    this.#held = [];
     this.#session.flush();
     return gone;
   }
@@ -107,27 +91,22 @@ export async function* gather<B>(
   let next = deliveries.next();
   try {
     for (;;) {
-      const first = await next;
-      if (first.done) return undefined;
-      const messages = [first.value];
-      let isDue = false;
-      let stop = (): void => undefined;
-      const due = new Promise<undefined>((resolve) => {
-        stop = ports.after(withinMs, () => {
-          isDue = true;
-          resolve(undefined);
-        });
-      });
-      next = deliveries.next();
-      while (messages.length < size && !isDue) {
-        const more = await Promise.race([next, due]);
-        if (more === undefined || more.done) break;
+      const messages: Message<B>[] = [];
+      let stop: (() => void) | undefined;
+      let due: Promise<undefined> | undefined;
+      while (messages.length < size) {
+        const more = await (due ? Promise.race([next, due]) : next);
+        if (more === undefined) break;
+        if (more.done) return undefined;
         messages.push(more.value);
         next = deliveries.next();
+        // Until it is awaited again, its failure has no owner.
+        next.catch(() => undefined);
+        due ??= new Promise((resolve) => {
+          stop = ports.after(withinMs, () => resolve(undefined));
+        });
       }
-      stop();
-      // What was asked for and has not come is the next batch's first; until then its failure has no owner but the next `await`.
-      next.catch(() => undefined);
+      stop?.();
       yield new Batch(messages);
     }
   } finally {

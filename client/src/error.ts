@@ -29,8 +29,7 @@ export interface LeveretErrorDetail {
 }
 
 // 320 forced, 405 locked (an exclusive queue of our own lost connection), 506 resource error, 541 internal error: these pass.
-const RETRYABLE_REPLY_CODES: ReadonlySet<number> = new Set([320, 405, 506, 541]);
-const RETRYABLE_LOCAL_CODES: ReadonlySet<string> = new Set(['TIMEOUT', 'DISCONNECTED', 'OVERFLOW', 'NOBODY_ANSWERS']);
+const RETRYABLE = [320, 405, 506, 541];
 
 /**
  * Everything that goes wrong here is one of these.
@@ -41,30 +40,23 @@ const RETRYABLE_LOCAL_CODES: ReadonlySet<string> = new Set(['TIMEOUT', 'DISCONNE
  */
 export class LeveretError extends Error {
   /** 'NOT_FOUND', 'NO_ROUTE', 'TIMEOUT' ...: what to compare with. */
-  readonly code: string;
+  declare readonly code: string;
   /** The AMQP reply code, where the broker gave one. */
-  readonly replyCode: number | undefined;
+  declare readonly replyCode: number | undefined;
   /** The sentence; the same as `message`. */
-  readonly reason: string;
+  declare readonly reason: string;
   /** What to do next. */
-  readonly hint: string | undefined;
+  declare readonly hint: string | undefined;
   /** JSON pointer to the offending field of the request. */
-  readonly path: string | undefined;
+  declare readonly path: string | undefined;
   /** The queue that refused, where one did. */
-  readonly queue: string | undefined;
+  declare readonly queue: string | undefined;
   /** Whether the same call may succeed later. */
-  readonly retryable: boolean;
+  declare readonly retryable: boolean;
 
   constructor(code: LocalCode | (string & {}), reason: string, detail: LeveretErrorDetail = {}) {
-    super(reason, detail.cause === undefined ? undefined : { cause: detail.cause });
-    this.name = 'LeveretError';
-    this.code = code;
-    this.reason = reason;
-    this.replyCode = detail.replyCode;
-    this.hint = detail.hint;
-    this.path = detail.path;
-    this.queue = detail.queue;
-    this.retryable = detail.retryable ?? RETRYABLE_LOCAL_CODES.has(code);
+    super(reason, detail);
+    Object.assign(this, { name: 'LeveretError', code, reason, retryable: /^(TIM|DISC|OVER|NOB)/.test(code) }, detail);
   }
 }
 
@@ -78,17 +70,11 @@ export class LeveretError extends Error {
  * await worker.drain();
  * ```
  */
-export class Drop extends Error {
-  constructor(reason = 'dropped') {
-    super(reason);
-    this.name = 'Drop';
-  }
-}
+export class Drop extends Error {}
 
 /** An error as the broker wrote it. */
-export function brokerError({ code, reason, hint, path, queue }: ErrorJson): LeveretError {
-  const name = /^[A-Z_]+(?= - )/.exec(reason)?.[0] ?? 'PROTOCOL';
-  return new LeveretError(name, reason, { replyCode: code, hint, path, queue, retryable: RETRYABLE_REPLY_CODES.has(code) });
+export function brokerError({ code, reason, ...detail }: ErrorJson): LeveretError {
+  return new LeveretError(reason.split(' ', 1)[0] ?? '', reason, { ...detail, replyCode: code, retryable: RETRYABLE.includes(code) });
 }
 
 /** What was thrown, as one of ours. */

@@ -1,7 +1,5 @@
 // An exchange by name: publish to it, watch what goes through it. Holds nothing: make one whenever it is handy.
 
-import { toArguments } from './declare.ts';
-import type { LeveretError } from './error.ts';
 import { Feed } from './feed.ts';
 import type { Message } from './message.ts';
 import type { Published, PublishOptions, SubscribeOptions } from './options.ts';
@@ -17,25 +15,15 @@ import type { BodyFor } from './topology.ts';
  * console.log(tap.dropped);
  * ```
  */
-export class Tap<B = unknown> extends Feed<Message<B>> implements Reader {
-  readonly #subscription: Subscription;
+export class Tap<B = unknown> extends Feed<Message<B>> implements Reader<B> {
+  readonly #subscription: Subscription<B>;
 
   /** @internal */
-  constructor(session: Session, exchange: string, key: string, { buffer = 100, onOverflow = 'drop-oldest', ...rest }: SubscribeOptions) {
+  constructor(session: Session, exchange: string, key: string, { buffer = 100, onOverflow, ...options }: SubscribeOptions) {
     super(buffer, onOverflow);
-    const subject = { op: 'tap.open', fields: { exchange, key, buffer, arguments: toArguments(rest.arguments) } } as const;
-    this.#subscription = new Subscription(session, subject, this);
-    session.start(this.#subscription);
+    this.#subscription = new Subscription(session, 'tap.open', { ...options, exchange, key, buffer }, this);
   }
 
-  /** @internal */
-  message(message: Message): void {
-    this.push(message as Message<B>);
-  }
-  /** @internal */
-  ended(error: LeveretError): void {
-    this.end(error);
-  }
   protected override cancelled(): Promise<void> {
     return this.#subscription.cancel();
   }

@@ -2,9 +2,9 @@
 // Always: (1) a feed ends once: by `return` (the loop was left), or by `end`, whose error is thrown after what arrived before it was read;
 // (2) with a limit, it holds at most that many values. Refuses: to know where values come from.
 
-import { Ring } from '../../shared/ring.ts';
 import { asyncDispose } from './dispose.ts';
 import { LeveretError } from './error.ts';
+import { Fifo } from './fifo.ts';
 import type { SubscribeOptions } from './options.ts';
 
 interface Asker<T> {
@@ -17,33 +17,31 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
   /** Values thrown away because nobody read them in time. */
   dropped = 0;
   readonly #limit: number;
-  readonly #onOverflow: NonNullable<SubscribeOptions['onOverflow']>;
-  #values = new Ring<T>();
-  readonly #askers = new Ring<Asker<T>>();
+  readonly #onOverflow: SubscribeOptions['onOverflow'];
+  #values = new Fifo<T>();
+  readonly #askers: Asker<T>[] = [];
   #isOver = false;
   #error: LeveretError | undefined;
 
   /** @internal */
-  constructor(limit = Number.POSITIVE_INFINITY, onOverflow: NonNullable<SubscribeOptions['onOverflow']> = 'drop-oldest') {
+  constructor(limit = Number.POSITIVE_INFINITY, onOverflow?: SubscribeOptions['onOverflow']) {
     this.#limit = limit;
     this.#onOverflow = onOverflow;
   }
 
-  get isOver(): boolean {
-    return this.#isOver;
-  }
-
   next(): Promise<IteratorResult<T, undefined>> {
-    const value = this.#values.shift();
-    if (value !== undefined) {
-      this.taken(value);
-      return Promise.resolve({ done: false, value });
-    }
-    const error = this.#error;
-    this.#error = undefined;
-    if (error !== undefined) return Promise.reject(error);
-    if (this.#isOver) return Promise.resolve({ done: true, value: undefined });
-    return new Promise((resolve, reject) => this.#askers.push({ resolve, reject }));
+    return new Promise((resolve, reject) => {
+      const value = this.#values.shift();
+      const error = this.#error;
+      if (value !== undefined) {
+        this.taken?.(value);
+        resolve({ done: false, value });
+      } else if (error !== undefined) {
+        this.#error = undefined;
+        reject(error);
+      } else if (this.#isOver) resolve({ done: true, value: undefined });
+      else this.#askers.push({ resolve, reject });
+    });
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
@@ -53,15 +51,10 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
 
   /** Ends it from outside; a loop that waits is left. */
   async cancel(): Promise<void> {
-    if (this.#isOver && this.#values.length === 0) return;
-    this.#finish();
     const left = this.clear();
+    this.end();
+    this.#error = undefined;
     await this.cancelled(left);
-  }
-
-  /** @internal */
-  drain(): Promise<void> {
-    return this.cancel();
   }
 
   [asyncDispose](): Promise<void> {
@@ -77,52 +70,44 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
     if (this.#isOver) return;
     const asker = this.#askers.shift();
     if (asker !== undefined) {
-      this.taken(value);
+      this.taken?.(value);
       asker.resolve({ done: false, value });
-      return;
-    }
-    if (this.#values.length >= this.#limit) {
-      this.dropped++;
-      if (this.#onOverflow === 'drop-newest') return;
-      if (this.#onOverflow === 'fail') {
-        this.end(new LeveretError('OVERFLOW', `more than ${this.#limit} values waited to be read`));
-        this.cancelled([]);
-        return;
+    } else {
+      if (this.#values.length >= this.#limit) {
+        this.dropped++;
+        if (this.#onOverflow === 'drop-newest') return;
+        if (this.#onOverflow === 'fail') {
+          this.end(new LeveretError('OVERFLOW', `more than ${this.#limit} waited to be read`));
+          this.cancelled([]);
+          return;
+        }
+        this.#values.shift();
       }
-      this.#values.shift();
+      this.#values.push(value);
     }
-    this.#values.push(value);
   }
 
-  /** @internal No more will come, because of this. */
-  end(error: LeveretError): void {
+  /** @internal No more will come; `error` says why, unless the reader ended it. */
+  end(error?: LeveretError): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    const asker = this.#askers.shift();
-    if (asker === undefined) this.#error = error;
-    else asker.reject(error);
-    this.#finish();
+    this.#error = error;
+    // The first that waits is told why, the others that it is over.
+    for (const { resolve, reject } of this.#askers.splice(0)) this.next().then(resolve, reject);
   }
 
   /** @internal Takes out what nobody read. */
-  clear(): T[] {
-    const left = [...this.#values];
-    this.#values = new Ring();
+  clear(): Fifo<T> {
+    const left = this.#values;
+    this.#values = new Fifo();
     return left;
   }
 
   /** A value goes to the reader. */
-  protected taken(_value: T): void {
-    this.#values.peek(); // nothing to do here; consumers keep account of what they handed out
-  }
+  protected taken?(value: T): void;
 
   /** The reader has gone; `left` was never handed out. */
-  protected cancelled(_left: T[]): Promise<void> | undefined {
+  protected cancelled(_left: Iterable<T>): Promise<void> | undefined {
     return undefined;
-  }
-
-  #finish(): void {
-    this.#isOver = true;
-    for (let asker = this.#askers.shift(); asker !== undefined; asker = this.#askers.shift()) asker.resolve({ done: true, value: undefined });
   }
 }

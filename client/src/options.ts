@@ -1,6 +1,6 @@
 // What the calls of the client take and give: types alone. Every duration is a Duration; every limit has its default beside it.
 
-import type { Limits, QueueDetails, QueueSample, BrokerSample } from '../../shared/protocol/control.ts';
+import type { BrokerSample, Json, Limits, QueueDetails, QueueSample } from '../../shared/protocol/control.ts';
 import type { Duration } from './duration.ts';
 import type { LeveretError } from './error.ts';
 import type { ConnectionState } from './phase.ts';
@@ -72,6 +72,9 @@ export interface PublishDefaults extends PublishBehaviour {
 /** Plain values: string, number, boolean, null, bigint, Date, Uint8Array, arrays and objects of them. */
 export type Headers = Readonly<Record<string, unknown>>;
 
+/** Arguments by their AMQP names, in the JSON form of docs/protocol.md: plain JSON, or `{ $amqp: type, value }` for a type that JSON has not. */
+export type Arguments = Readonly<Record<string, Json>>;
+
 /**
  * What `publish` takes beside key and body.
  * ```ts
@@ -116,7 +119,7 @@ export interface WorkOptions {
   readonly timeout?: Duration;
   readonly priority?: number;
   readonly exclusive?: boolean;
-  readonly arguments?: Headers;
+  readonly arguments?: Arguments;
 }
 
 /** How a queue is read: see {@link Queue.consume}. */
@@ -127,7 +130,7 @@ export interface ConsumeOptions {
   readonly noAck?: boolean;
   readonly exclusive?: boolean;
   readonly priority?: number;
-  readonly arguments?: Headers;
+  readonly arguments?: Arguments;
 }
 
 /** How messages are gathered: see {@link Queue.batches}. */
@@ -147,7 +150,7 @@ export interface SubscribeOptions {
   /** Default 'drop-oldest'. 'fail' ends the loop with OVERFLOW. */
   readonly onOverflow?: 'drop-oldest' | 'drop-newest' | 'fail';
   /** For a headers exchange. */
-  readonly arguments?: Headers;
+  readonly arguments?: Arguments;
 }
 
 /** See {@link Connection.request}. */
@@ -166,7 +169,7 @@ export interface DeclareExchangeOptions {
   readonly internal?: boolean;
   /** Only asks whether it exists. */
   readonly passive?: boolean;
-  readonly arguments?: Headers;
+  readonly arguments?: Arguments;
 }
 
 /** See {@link Connection.declareQueue}. */
@@ -176,7 +179,7 @@ export interface DeclareQueueOptions {
   readonly autoDelete?: boolean;
   /** Only asks whether it exists. */
   readonly passive?: boolean;
-  readonly arguments?: Headers;
+  readonly arguments?: Arguments;
 }
 
 /** What a declare answers. */

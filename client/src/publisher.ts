@@ -4,14 +4,13 @@
 // a message may then be stored twice; (4) nothing leaves without credit, nor above maxInFlightBytes.
 // Refuses: to reorder, and to drop what it holds: it only rejects.
 
-import { ConfirmReader, FRAME_OVERHEAD, FrameType, ReturnHead, readCredit, type FrameParser } from '../../shared/protocol/frames.ts';
-import { readU32 } from '../../shared/bytes.ts';
-import { decodeUtf8 } from '../../shared/text.ts';
+import { FRAME_HEADER_BYTES, Frame, Reader, protocolError } from './codec.ts';
 import { toMs } from './duration.ts';
 import { PublishEncoder } from './encoder.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
+import { Fifo } from './fifo.ts';
 import type { PublishDefaults, PublishOptions, Published } from './options.ts';
-import { Pending, PendingRing } from './pending.ts';
+import { Pending } from './pending.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Wire } from './wire.ts';
 
@@ -22,22 +21,19 @@ export interface PublisherOwner {
   fault(error: LeveretError): void;
 }
 
-const SEND_BYTES_MAX = 1_048_576; // of one WebSocket message: well below batchBytes, and settles get their turn between
 const MIB = 1_048_576;
+const SEND_BYTES_MAX = MIB; // of one WebSocket message: well below batchBytes, and settles get their turn between
 
 export class Publisher {
-  readonly handle: number;
+  readonly #handle: number;
   readonly #confirms: boolean;
+  readonly #defaults: PublishDefaults;
   readonly #owner: PublisherOwner;
   readonly #encoder: PublishEncoder;
   readonly #timeoutMs: number;
-  readonly #failsWhenDown: boolean;
-  readonly #ignoresUnroutable: boolean;
-  readonly #maxInFlightBytes: number;
-  readonly #maxWaitingBytes: number;
-  #waiting = new PendingRing();
+  #waiting = new Fifo<Pending>();
   #waitingBytes = 0;
-  #sent = new PendingRing();
+  #sent = new Fifo<Pending>();
   #sentBytes = 0;
   /** The confirm sequence of sent.at(0). */
   #firstSeq = 1;
@@ -46,44 +42,42 @@ export class Publisher {
   #idle: (() => void)[] = [];
   #sweepAt = Number.POSITIVE_INFINITY;
   #stopSweep: (() => void) | undefined;
-  readonly #confirm = new ConfirmReader();
 
   constructor(handle: number, confirms: boolean, defaults: PublishDefaults, owner: PublisherOwner) {
-    this.handle = handle;
+    this.#handle = handle;
     this.#confirms = confirms;
+    this.#defaults = defaults;
     this.#owner = owner;
-    this.#ignoresUnroutable = defaults.unroutable === 'ignore';
     // With confirms the confirm says where a message went; without them only a return does.
-    this.#encoder = new PublishEncoder(handle, !confirms && !this.#ignoresUnroutable);
+    this.#encoder = new PublishEncoder(handle, !confirms && defaults.unroutable !== 'ignore');
     this.#timeoutMs = toMs(defaults.timeout ?? 30_000);
-    this.#failsWhenDown = defaults.whenDown === 'fail';
-    this.#maxInFlightBytes = defaults.maxInFlightBytes ?? 8 * MIB;
-    this.#maxWaitingBytes = defaults.maxWaitingBytes ?? 256 * MIB;
   }
 
-  publish(exchange: string, key: string, body: unknown, options: PublishOptions | undefined): Promise<Published> {
-    let timeoutMs = this.#timeoutMs;
-    const failsWhenDown = options?.whenDown === undefined ? this.#failsWhenDown : options.whenDown === 'fail';
+  publish(exchange: string, key: string, body: unknown, options?: PublishOptions): Promise<Published> {
+    const owner = this.#owner;
+    const defaults = this.#defaults;
     const encoder = this.#encoder;
+    const signal = options?.signal;
+    const failsWhenDown = (options?.whenDown ?? defaults.whenDown) === 'fail';
+    let timeoutMs = this.#timeoutMs;
     try {
-      if (failsWhenDown && !this.#owner.isOpen) throw new LeveretError('DISCONNECTED', 'there is no connection');
-      if (this.#waitingBytes > this.#maxWaitingBytes) throw new LeveretError('OVERFLOW', `${this.#waitingBytes} bytes wait to be published`);
-      if (options?.signal?.aborted) throw aborted(options.signal);
+      if (failsWhenDown && !owner.isOpen) throw new LeveretError('DISCONNECTED', 'there is no connection');
+      if (this.#waitingBytes > (defaults.maxWaitingBytes ?? 256 * MIB)) throw new LeveretError('OVERFLOW', 'too much waits to be published');
+      if (signal?.aborted) throw aborted(signal);
       if (options?.timeout !== undefined) timeoutMs = toMs(options.timeout);
       encoder.encode(exchange, key, body, options);
     } catch (thrown) {
       return Promise.reject(toLeveretError(thrown, 'INVALID'));
     }
-    const deadline = this.#owner.ports.now() + timeoutMs;
-    const ignores = options?.unroutable === undefined ? this.#ignoresUnroutable : options.unroutable === 'ignore';
-    const pending = new Pending(
-      encoder.slab, encoder.start, encoder.end, encoder.payloadBytes, deadline, failsWhenDown, ignores, exchange, key,
-    );
-    if (options?.signal !== undefined) listen(pending, options.signal);
+    const deadline = owner.ports.now() + timeoutMs;
+    const ignoresUnroutable = (options?.unroutable ?? defaults.unroutable) === 'ignore';
+    const { slab } = encoder;
+    const pending = new Pending(slab.bytes, encoder.start, slab.at, encoder.payloadBytes, deadline, failsWhenDown, ignoresUnroutable);
+    if (signal) pending.onSettled = onAbort(signal, (error) => pending.settle(error));
     if (deadline < this.#sweepAt) this.#sweepBy(deadline);
     this.#waiting.push(pending);
     this.#waitingBytes += pending.payloadBytes;
-    this.#owner.schedule();
+    owner.schedule();
     return pending.promise;
   }
 
@@ -96,34 +90,29 @@ export class Publisher {
   }
 
   async open(wire: Wire): Promise<void> {
-    const { credit } = await wire.request('publisher.open', { handle: this.handle, confirm: this.#confirms });
-    if (!wire.alive) return;
-    this.#wire = wire;
+    const { credit } = await wire.request('publisher.open', { handle: this.#handle, confirm: this.#confirms });
+    if (wire.alive) this.#wire = wire;
     this.#credit = credit;
   }
 
-  lost(): void {
-    this.#wire = undefined;
-    const again = new PendingRing();
-    const down = new LeveretError('DISCONNECTED', 'the connection was lost before the confirm: the message may be stored or not');
-    for (const ring of [this.#sent, this.#waiting]) {
-      for (let pending = ring.shift(); pending !== undefined; pending = ring.shift()) {
-        if (pending.failsWhenDown) pending.fail(down);
-        if (!pending.settled) again.push(pending);
+  /** The wire is gone; `closed`, when for good. */
+  lost(closed?: LeveretError): void {
+    const unknown = new LeveretError('DISCONNECTED', 'the connection was lost before the confirm: the message may be stored or not');
+    const again = new Fifo<Pending>();
+    this.#waitingBytes = 0;
+    for (const fifo of [this.#sent, this.#waiting]) {
+      for (let pending = fifo.shift(); pending !== undefined; pending = fifo.shift()) {
+        if (closed || pending.failsWhenDown) pending.settle(closed ?? unknown);
+        if (pending.isSettled) continue;
+        again.push(pending);
+        this.#waitingBytes += pending.payloadBytes;
       }
     }
+    this.#wire = undefined;
     this.#waiting = again;
-    this.#waitingBytes = sum(again);
     this.#sentBytes = 0;
     this.#firstSeq = 1;
-    this.#tellIdle();
-  }
-
-  close(error: LeveretError): void {
-    this.lost();
-    this.#stopSweep?.();
-    for (let pending = this.#waiting.shift(); pending !== undefined; pending = this.#waiting.shift()) pending.fail(error);
-    this.#waitingBytes = 0;
+    if (closed) this.#stopSweep?.();
     this.#tellIdle();
   }
 
@@ -132,16 +121,17 @@ export class Publisher {
     const wire = this.#wire;
     // Not before the session is open: consumers come back first, for a reply may need one.
     if (wire === undefined || this.#waiting.length === 0 || !this.#owner.isOpen) return;
+    const maxInFlightBytes = this.#defaults.maxInFlightBytes ?? 8 * MIB;
     let bytes: Uint8Array | undefined;
     let start = 0;
     let end = 0;
-    while (this.#credit > 0 && this.#sentBytes < this.#maxInFlightBytes) {
+    while (this.#credit > 0 && this.#sentBytes < maxInFlightBytes) {
       const pending = this.#waiting.shift();
       if (pending === undefined) break;
       this.#waitingBytes -= pending.payloadBytes;
-      if (pending.settled) continue;
+      if (pending.isSettled) continue;
       if (pending.bytes !== bytes || pending.start !== end) {
-        if (bytes !== undefined) send(wire, bytes, start, end);
+        send(wire, bytes, start, end);
         bytes = pending.bytes;
         start = pending.start;
       }
@@ -150,58 +140,54 @@ export class Publisher {
       if (this.#confirms) {
         this.#sent.push(pending);
         this.#sentBytes += pending.payloadBytes;
-      } else pending.resolve(0);
+      } else pending.settle({ routed: 0 });
     }
-    if (bytes !== undefined) send(wire, bytes, start, end);
+    send(wire, bytes, start, end);
     this.#tellIdle();
   }
 
-  frame(parser: FrameParser): void {
-    const { bytes, payloadStart, payloadEnd } = parser;
-    if (parser.type === FrameType.Confirm) this.#confirmed(bytes, payloadStart, payloadEnd);
-    else if (parser.type === FrameType.Credit) this.#credit += readCredit(bytes, payloadStart, payloadEnd);
-    else if (parser.type === FrameType.Return) {
-      const { code, text } = new ReturnHead().read(bytes, payloadStart, payloadEnd);
-      this.#owner.fault(brokerError({ code, reason: `NO_ROUTE - a message came back: ${text}` }));
-    } else if (parser.type !== FrameType.Body) throw new LeveretError('PROTOCOL', `a publisher got a frame of type ${parser.type}`);
+  frame(type: number, payload: Reader): void {
+    if (type === Frame.Confirm) this.#confirmed(payload);
+    else if (type === Frame.Credit) this.#credit += payload.u32();
+    else if (type === Frame.Return) {
+      payload.u64();
+      this.#owner.fault(brokerError({ code: payload.u16(), reason: `${payload.text(payload.u8())} - a message came back` }));
+    } else if (type !== Frame.Body) throw protocolError(`frame ${type} for a publisher`);
     if (this.#waiting.length > 0) this.#owner.schedule();
   }
 
-  #confirmed(bytes: Uint8Array, start: number, end: number): void {
-    const confirm = this.#confirm.open(bytes, start, end);
-    while (confirm.next()) {
-      const first = confirm.firstSeq - this.#firstSeq;
-      if (first < 0 || first + confirm.count > this.#sent.length) throw new LeveretError('PROTOCOL', 'a confirm for what was not published');
-      for (let n = first; n < first + confirm.count; n++) {
+  #confirmed(payload: Reader): void {
+    while (payload.isMore) {
+      const first = payload.u64() - this.#firstSeq;
+      const end = first + payload.u32();
+      const isRefused = payload.u8() === 1;
+      const stored = { routed: payload.u32() };
+      const refusal = isRefused ? brokerError(JSON.parse(payload.text(payload.u32()))) : undefined;
+      if (first < 0 || end > this.#sent.length) throw protocolError('a confirm of what was not published');
+      for (let n = first; n < end; n++) {
         const pending = this.#sent.at(n);
-        if (pending === undefined) break;
+        if (pending === undefined) continue;
         pending.isConfirmed = true;
-        if (confirm.refused) pending.fail(brokerError(JSON.parse(decodeUtf8(bytes, confirm.errorStart, confirm.errorEnd))));
-        else pending.stored(confirm.routed);
+        pending.settle(refusal ?? (stored.routed > 0 || pending.ignoresUnroutable ? stored : unroutable(pending)));
       }
-      this.#dropConfirmed();
     }
-    this.#tellIdle();
-  }
-
-  #dropConfirmed(): void {
     while (this.#sent.at(0)?.isConfirmed) {
       this.#sentBytes -= this.#sent.shift()?.payloadBytes ?? 0;
       this.#firstSeq++;
     }
+    this.#tellIdle();
   }
 
   #tellIdle(): void {
     if (this.#idle.length === 0) return;
-    while (this.#waiting.at(0)?.settled) this.#waitingBytes -= this.#waiting.shift()?.payloadBytes ?? 0;
-    if (this.#waiting.length + this.#sent.length > 0) return;
-    for (const resolve of this.#idle.splice(0)) resolve();
+    while (this.#waiting.at(0)?.isSettled) this.#waitingBytes -= this.#waiting.shift()?.payloadBytes ?? 0;
+    if (this.#waiting.length + this.#sent.length === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   #sweepBy(deadline: number): void {
+    const { ports } = this.#owner;
     this.#stopSweep?.();
     this.#sweepAt = deadline;
-    const { ports } = this.#owner;
     this.#stopSweep = ports.after(deadline - ports.now(), () => this.#sweep());
   }
 
@@ -209,56 +195,51 @@ export class Publisher {
   #sweep(): void {
     const now = this.#owner.ports.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const ring of [this.#waiting, this.#sent]) {
-      for (let n = 0; n < ring.length; n++) {
-        const pending = ring.at(n);
-        if (pending === undefined || pending.settled) continue;
-        if (pending.deadline <= now) pending.fail(timedOut(ring === this.#sent));
-        else next = Math.min(next, pending.deadline);
+    for (const fifo of [this.#waiting, this.#sent]) {
+      for (let n = 0; n < fifo.length; n++) {
+        const pending = fifo.at(n);
+        if (pending === undefined || pending.isSettled) continue;
+        if (pending.deadline > now) next = Math.min(next, pending.deadline);
+        else pending.settle(new LeveretError('TIMEOUT', fifo === this.#sent ? 'no confirm in time: stored or not' : 'not sent in time'));
       }
     }
     this.#sweepAt = Number.POSITIVE_INFINITY;
-    this.#stopSweep = undefined;
     if (next < this.#sweepAt) this.#sweepBy(next);
     this.#tellIdle();
   }
 }
 
-function sum(ring: PendingRing): number {
-  let bytes = 0;
-  for (let n = 0; n < ring.length; n++) bytes += ring.at(n)?.payloadBytes ?? 0;
-  return bytes;
-}
-
 /** Whole frames, in messages of at most SEND_BYTES_MAX. */
-function send(wire: Wire, bytes: Uint8Array, start: number, end: number): void {
+function send(wire: Wire, bytes: Uint8Array | undefined, start: number, end: number): void {
+  if (bytes === undefined) return;
   let from = start;
   if (end - start > SEND_BYTES_MAX) {
-    let at = start;
-    while (at < end) {
-      const next = at + readU32(bytes, at + 3) + FRAME_OVERHEAD;
-      if (next - from > SEND_BYTES_MAX) {
-        wire.sendBinary(bytes.subarray(from, at));
-        from = at;
-      }
-      at = next;
+    const reader = new Reader(bytes, start, end);
+    for (let at = start; at < end; at = reader.at) {
+      reader.skip(3);
+      reader.skip(reader.u32() + 1);
+      if (reader.at - from <= SEND_BYTES_MAX) continue;
+      wire.sendBinary(bytes.subarray(from, at));
+      from = at;
     }
   }
   wire.sendBinary(bytes.subarray(from, end));
 }
 
-function timedOut(wasSent: boolean): LeveretError {
-  const reason = wasSent ? 'no confirm in time: the message may be stored or not' : 'not sent in time';
-  return new LeveretError('TIMEOUT', reason, { hint: wasSent ? undefined : 'the connection is down, or the broker gives no credit' });
+function unroutable({ bytes, start }: Pending): LeveretError {
+  const frame = new Reader(bytes, start + FRAME_HEADER_BYTES + 1);
+  const reason = `NO_ROUTE - exchange '${frame.text(frame.u8())}' has no queue for key '${frame.text(frame.u8())}'`;
+  return new LeveretError('NO_ROUTE', reason, { replyCode: 312, hint: "bind a queue, or publish with unroutable: 'ignore'" });
 }
 
-export function aborted(signal: AbortSignal): LeveretError {
-  const isTimeout = signal.reason instanceof Error && signal.reason.name === 'TimeoutError';
-  return new LeveretError(isTimeout ? 'TIMEOUT' : 'ABORTED', 'aborted by its signal', { cause: signal.reason });
+export function aborted({ reason }: AbortSignal): LeveretError {
+  const isTimeout = reason instanceof Error && reason.name === 'TimeoutError';
+  return new LeveretError(isTimeout ? 'TIMEOUT' : 'ABORTED', 'aborted by its signal', { cause: reason });
 }
 
-function listen(pending: Pending, signal: AbortSignal): void {
-  const abort = (): void => pending.fail(aborted(signal));
+/** Answers how to stop listening. */
+export function onAbort(signal: AbortSignal, tell: (error: LeveretError) => void): () => void {
+  const abort = (): void => tell(aborted(signal));
   signal.addEventListener('abort', abort);
-  pending.onSettled = () => signal.removeEventListener('abort', abort);
+  return () => signal.removeEventListener('abort', abort);
 }

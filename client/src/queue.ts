@@ -1,7 +1,7 @@
 // A queue by name: publish to it, work on it, read it, look at it. Holds nothing: make one whenever it is handy.
 
 import { type Batch, Deliveries, gather } from './deliveries.ts';
-import { Message } from './message.ts';
+import type { Message } from './message.ts';
 import type { BatchOptions, ConsumeOptions, Published, PublishOptions, QueueInfo, WorkOptions } from './options.ts';
 import type { Session } from './session.ts';
 import { Worker, type Handler } from './worker.ts';
@@ -68,9 +68,11 @@ export class Queue<B = unknown> {
 
   /** One message, or undefined when none is ready. */
   async get(options: { readonly noAck?: boolean } = {}): Promise<Message<B> | undefined> {
-    const wire = await this.#session.openWire('get');
+    const wire = await this.#session.opening();
     const { message } = await wire.request('get', { queue: this.name, noAck: options.noAck ?? false });
-    return message === null ? undefined : Message.fromJson<B>(message, wire);
+    if (message === null) return undefined;
+    const { messageFromJson } = await import('./json-message.ts');
+    return messageFromJson(message, wire);
   }
 
   /** Settings, arguments and counters. */

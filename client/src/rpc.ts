@@ -4,11 +4,11 @@
 // a REMOTE error with its message alone, never a stack.
 // Refuses: to send a request again once it may have been served.
 
-import { aborted } from './publisher.ts';
 import { toMs } from './duration.ts';
-import { LeveretError, toLeveretError } from './error.ts';
+import { LeveretError } from './error.ts';
 import type { Message } from './message.ts';
 import type { RequestOptions } from './options.ts';
+import { onAbort } from './publisher.ts';
 import type { Session } from './session.ts';
 import { Subscription, type Reader } from './subscription.ts';
 import { Worker, type Handler } from './worker.ts';
@@ -16,101 +16,89 @@ import { Worker, type Handler } from './worker.ts';
 const REPLY_QUEUE = 'amq.rabbitmq.reply-to';
 const ERROR_TYPE = 'leveret.error';
 
-interface Open {
+interface Asked {
   isTaken: boolean;
   settle(reply: Message | LeveretError): void;
 }
 
-export class Rpc implements Reader {
+export class Rpc implements Reader<unknown> {
   readonly #session: Session;
-  readonly #open = new Map<string, Open>();
-  #subscription: Subscription | undefined;
+  readonly #asked = new Map<string, Asked>();
+  #subscription: Subscription<unknown> | undefined;
   #lastId = 0;
 
   constructor(session: Session) {
     this.#session = session;
   }
 
-  request<R>(name: string, body: unknown, options: RequestOptions): Promise<R> {
-    const { signal, headers } = options;
-    const timeoutMs = toMs(options.timeout ?? 30_000);
-    return new Promise<R>((resolve, reject) => {
-      if (signal?.aborted) return reject(aborted(signal));
-      this.#listen();
-      const id = (++this.#lastId).toString(36);
-      const stop = this.#session.ports.after(timeoutMs, () => open.settle(new LeveretError('TIMEOUT', `no reply from '${name}' in ${timeoutMs} ms`)));
-      const abort = (): void => signal && open.settle(aborted(signal));
-      signal?.addEventListener('abort', abort);
-      const open: Open = {
+  request<R>(name: string, body: unknown, { timeout = 30_000, signal, headers = {} }: RequestOptions): Promise<R> {
+    const session = this.#session;
+    const timeoutMs = toMs(timeout);
+    return new Promise((resolve, reject) => {
+      this.#subscription ??= new Subscription(session, 'consume', { queue: REPLY_QUEUE, noAck: true }, this);
+      const correlationId = String(++this.#lastId);
+      const stops = [session.ports.after(timeoutMs, () => asked.settle(new LeveretError('TIMEOUT', `no reply from '${name}'`)))];
+      const asked: Asked = {
         isTaken: false,
         settle: (reply) => {
-          if (!this.#open.delete(id)) return;
-          stop();
-          signal?.removeEventListener('abort', abort);
-          if (reply instanceof LeveretError) return reject(reply);
-          try {
-            const answer = reply.body;
-            if (reply.properties.type === ERROR_TYPE) reject(new LeveretError('REMOTE', String(answer)));
-            else resolve(answer as R);
-          } catch (error) {
-            reject(toLeveretError(error, 'UNREADABLE'));
-          }
+          if (!this.#asked.delete(correlationId)) return;
+          for (const stop of stops) stop();
+          if (reply instanceof LeveretError) reject(reply);
+          else
+            try {
+              const answer = reply.body;
+              if (reply.properties.type === ERROR_TYPE) throw new LeveretError('REMOTE', String(answer));
+              resolve(answer as R);
+            } catch (error) {
+              reject(error);
+            }
         },
       };
-      this.#open.set(id, open);
-      // Nobody waits for it longer than we do here.
-      const publish = { replyTo: REPLY_QUEUE, correlationId: id, timeout: timeoutMs, ttl: timeoutMs, persistent: false, ...(headers && { headers }) };
-      this.#session.publish('', name, body, { ...publish, ...(signal && { signal }) }).then(
+      this.#asked.set(correlationId, asked);
+      if (signal) stops.push(onAbort(signal, asked.settle));
+      // It need not outlive the wait for its reply.
+      const options = { correlationId, replyTo: REPLY_QUEUE, headers, timeout: timeoutMs, ttl: timeoutMs, persistent: false };
+      session.publish('', name, body, signal ? { ...options, signal } : options).then(
         () => {
-          open.isTaken = true;
+          asked.isTaken = true;
         },
-        (error: LeveretError) => open.settle(error.code === 'NO_ROUTE' ? nobody(name, error) : error),
+        (error: LeveretError) => asked.settle(error.code === 'NO_ROUTE' ? new LeveretError('NOBODY_ANSWERS', `nobody serves '${name}'`) : error),
       );
     });
   }
 
   async serve<B>(name: string, handler: Handler<B>, concurrency: number): Promise<Worker<B>> {
+    const session = this.#session;
     // Transient, and gone with its last server: then a request is told at once that nobody answers.
-    await this.#session.request('queue.declare', { queue: name, durable: false, autoDelete: true });
-    return new Worker<B>(this.#session, name, { concurrency }, async (msg, context) => {
-      const { replyTo, correlationId } = msg.properties;
-      const address = { ...(correlationId !== undefined && { correlationId }), persistent: false, unroutable: 'ignore' } as const;
-      let failure: unknown;
-      let reply: unknown;
+    await session.request('queue.declare', { queue: name, durable: false, autoDelete: true });
+    return new Worker<B>(session, name, { concurrency }, async (message, context) => {
+      const { replyTo = '', correlationId = '' } = message.properties;
+      const options = { correlationId, persistent: false, unroutable: 'ignore' } as const;
+      const reply = (body: unknown, type: string) => !message.isSettled && session.publish('', replyTo, body, { ...options, type });
+      let answer: unknown;
       try {
-        reply = (await handler(msg, context)) ?? null;
+        answer = (await handler(message, context)) ?? null;
       } catch (thrown) {
-        failure = thrown ?? new Error('no reason');
+        await reply(thrown instanceof Error ? thrown.message : String(thrown), ERROR_TYPE);
+        return;
       }
-      if (replyTo === undefined || msg.isSettled) return;
-      if (failure === undefined) await this.#session.publish('', replyTo, reply, address);
-      else await this.#session.publish('', replyTo, failure instanceof Error ? failure.message : String(failure), { ...address, type: ERROR_TYPE });
+      await reply(answer, 'leveret.reply');
     });
   }
 
-  message(message: Message): void {
-    this.#open.get(message.properties.correlationId ?? '')?.settle(message);
+  push(message: Message): void {
+    this.#asked.get(message.properties.correlationId ?? '')?.settle(message);
   }
 
   /** What the broker took will be answered to a consumer that is gone; what it did not take is published again, to the next one. */
   lost(): void {
-    for (const open of this.#open.values()) {
-      if (open.isTaken) open.settle(new LeveretError('DISCONNECTED', 'the connection was lost before the reply'));
+    for (const asked of this.#asked.values()) {
+      if (asked.isTaken) asked.settle(new LeveretError('DISCONNECTED', 'the connection was lost before the reply'));
     }
   }
 
-  ended(error: LeveretError): void {
+  end(error: LeveretError): void {
     this.#subscription = undefined;
-    for (const open of this.#open.values()) open.settle(error);
+    for (const asked of this.#asked.values()) asked.settle(error);
   }
-
-  #listen(): void {
-    if (this.#subscription !== undefined) return;
-    this.#subscription = new Subscription(this.#session, { op: 'consume', fields: { queue: REPLY_QUEUE, noAck: true } }, this);
-    this.#session.start(this.#subscription);
-  }
-}
-
-function nobody(name: string, cause: LeveretError): LeveretError {
-  return new LeveretError('NOBODY_ANSWERS', `nobody answers '${name}'`, { hint: `is a service running that serves '${name}'?`, cause });
 }

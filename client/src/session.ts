@@ -3,12 +3,10 @@
 // (3) tries never end (unless reconnect is false or the broker refused the very first one for good), and the wait between two is jittered.
 // Refuses: to give up silently: each change of phase is told, with its reason.
 
-import type { Answer, EventMessage, OperationName, Request } from '../../shared/protocol/control.ts';
-import { PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
-import type { FrameParser } from '../../shared/protocol/frames.ts';
-import { declareAll } from './declare.ts';
+import { PROTOCOL_VERSION, type Answer, type EventMessage, type OperationName, type Request } from '../../shared/protocol/control.ts';
+import { type Reader, protocolError } from './codec.ts';
 import { toMs } from './duration.ts';
-import { LeveretError, brokerError } from './error.ts';
+import { LeveretError, brokerError, toLeveretError } from './error.ts';
 import type { BrokerInfo, ConnectOptions, PublishOptions, Published, StateListener } from './options.ts';
 import { Phase, checkEdge, stateNames, type ConnectionState } from './phase.ts';
 import { realPorts, type ClientPorts } from './ports.ts';
@@ -21,16 +19,9 @@ export interface Handle {
   open(wire: Wire): void;
   lost(): void;
   end(error: LeveretError): void;
-  drain(): Promise<void>;
+  drain(): Promise<void> | undefined;
   event(message: EventMessage): void;
-  frame(wire: Wire, parser: FrameParser): void;
-}
-
-/** The session, as handles see it. */
-export interface HandleOwner {
-  readonly maxMessageBytes: number;
-  take(handle: Handle): number;
-  release(number: number): void;
+  frame(wire: Wire, type: number, payload: Reader): void;
 }
 
 /** What `on` takes. */
@@ -47,47 +38,36 @@ const FRAME_BYTES_MIN = 196_608; // what encoder.ts may put into one frame, roun
 const CLOSE_MS = 2_000; // for the peer's half of the closing
 const CLIENT = { product: 'leveret-client', version: '0.1.0' };
 
-/** Where to go, without what must not be shown. */
-interface Address {
-  readonly url: string;
-  readonly user: string | undefined;
-  readonly password: string | undefined;
-}
-
-export class Session implements WireOwner, PublisherOwner, HandleOwner {
+export class Session implements WireOwner, PublisherOwner {
   readonly ports: ClientPorts;
   readonly maxMessageBytes: number;
   broker: BrokerInfo | undefined;
   readonly #transport: Transport;
-  readonly #addresses: readonly Address[];
+  readonly #urls: readonly URL[];
   readonly #options: ConnectOptions;
-  readonly #minMs: number;
-  readonly #maxMs: number;
+  readonly #requestMs: number;
   #phase: Phase = Phase.Connecting;
   #wire: Wire | undefined;
   #tries = 0;
-  #lastReason: LeveretError | undefined;
   #wasOpen = false;
+  #why: LeveretError | undefined;
   #stopTimer: (() => void) | undefined;
   #isScheduled = false;
-  readonly #publishers: Publisher[];
+  readonly #publishers: readonly [Publisher, Publisher];
   readonly #handles = new Map<number, Handle>();
   readonly #listeners: { [Name in keyof Listeners]: Set<Listeners[Name]> } = { state: new Set(), blocked: new Set(), fault: new Set() };
-  #whenOpen: { resolve: () => void; reject: (error: LeveretError) => void }[] = [];
+  readonly #openers = new Set<(error?: LeveretError) => void>();
 
   constructor(transport: Transport, urls: readonly string[], options: ConnectOptions) {
-    this.ports = options.ports ?? realPorts;
-    this.maxMessageBytes = options.maxMessageBytes ?? 16_777_216;
+    const { ports = realPorts, maxMessageBytes = 16_777_216, publish = {}, onState, requestTimeout = 30_000 } = options;
+    this.ports = ports;
+    this.maxMessageBytes = maxMessageBytes;
     this.#transport = transport;
+    this.#urls = urls.map(toUrl);
     this.#options = options;
-    if (urls.length === 0) throw new LeveretError('INVALID', 'connect needs a url');
-    this.#addresses = urls.map(readAddress);
-    const reconnect = options.reconnect || {};
-    this.#minMs = Math.max(1, toMs(reconnect.min ?? 100));
-    this.#maxMs = toMs(reconnect.max ?? 10_000);
-    const defaults = options.publish ?? {};
-    this.#publishers = [new Publisher(CONFIRMED, true, defaults, this), new Publisher(UNCONFIRMED, false, defaults, this)];
-    if (options.onState) this.#listeners.state.add(options.onState);
+    this.#requestMs = toMs(requestTimeout);
+    this.#publishers = [new Publisher(CONFIRMED, true, publish, this), new Publisher(UNCONFIRMED, false, publish, this)];
+    if (onState) this.#listeners.state.add(onState);
     this.#connect();
   }
 
@@ -97,84 +77,70 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
   get isOpen(): boolean {
     return this.#phase === Phase.Open;
   }
-  get isClosed(): boolean {
-    return this.#phase === Phase.Closed;
-  }
 
   on<Name extends keyof Listeners>(name: Name, listener: Listeners[Name]): () => void {
     this.#listeners[name].add(listener);
     return () => this.#listeners[name].delete(listener);
   }
 
-  /** Resolves when open; rejects when closed for good. */
-  opening(): Promise<void> {
-    if (this.isOpen) return Promise.resolve();
+  /** The wire that is open, or the next one that will be. Rejects when closed for good, or in time. */
+  opening(timeoutMs = this.#requestMs): Promise<Wire> {
     return new Promise((resolve, reject) => {
-      if (this.isClosed) reject(this.#closedError());
-      else this.#whenOpen.push({ resolve, reject });
+      const tell = (error = this.#closed()): void => {
+        stop();
+        this.#openers.delete(tell);
+        if (this.isOpen && this.#wire) resolve(this.#wire);
+        else reject(error);
+      };
+      const stop = this.ports.after(timeoutMs, () => tell(new LeveretError('TIMEOUT', 'no connection in time')));
+      if (this.isOpen || this.#phase === Phase.Closed) tell();
+      else this.#openers.add(tell);
     });
   }
 
   /** One operation. Without a connection it waits for one; on a connection that is lost meanwhile it is rejected, for it may be done or not. */
   async request<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
-    return (await this.openWire(op)).request(op, fields);
+    return (await this.opening()).request(op, fields);
   }
 
-  /** The wire that is open, or the next one that will be. */
-  async openWire(op: OperationName): Promise<Wire> {
-    if (!this.isOpen) await this.#openWithin(toMs(this.#options.requestTimeout ?? 30_000), op);
-    if (this.#wire === undefined) throw this.#closedError();
-    return this.#wire;
-  }
-
-  publish(exchange: string, key: string, body: unknown, options: PublishOptions | undefined): Promise<Published> {
-    if (this.isClosed) return Promise.reject(this.#closedError());
-    const isConfirmed = (options?.confirm ?? this.#options.publish?.confirm) !== 'none';
-    const publisher = this.#publishers[isConfirmed ? 0 : 1];
-    return publisher?.publish(exchange, key, body, options) ?? Promise.reject(this.#closedError());
-  }
-
-  /** Resolves when nothing that was published waits any more. */
-  async published(): Promise<void> {
-    await Promise.all(this.#publishers.map((publisher) => publisher.settled()));
+  publish(exchange: string, key: string, body: unknown, options?: PublishOptions): Promise<Published> {
+    if (this.#phase === Phase.Closed) return Promise.reject(this.#closed());
+    const isUnconfirmed = (options?.confirm ?? this.#options.publish?.confirm) === 'none';
+    return this.#publishers[isUnconfirmed ? 1 : 0].publish(exchange, key, body, options);
   }
 
   /** Handles first, for what runs may publish; then what was published; then the connection. */
   async drain(): Promise<void> {
     await Promise.all([...this.#handles.values()].map((handle) => handle.drain()));
-    if (!this.isClosed) await this.published();
+    await Promise.all(this.#publishers.map((publisher) => publisher.settled()));
     await this.close();
   }
 
   /** Resolves when the link is gone, or when the peer takes too long to say so. */
-  async close(error: LeveretError = new LeveretError('CLOSED', 'the connection was closed here')): Promise<void> {
+  async close(error = new LeveretError('CLOSED', 'the connection was closed here')): Promise<void> {
     const wire = this.#wire;
-    if (!this.isClosed) {
-      this.flush();
-      this.#closeBecause(error);
-    }
-    if (wire === undefined) return;
+    this.flush();
+    this.#closeBecause(error);
     await new Promise<void>((resolve) => {
       const stop = this.ports.after(CLOSE_MS, resolve);
-      void wire.gone.then(() => (stop(), resolve()));
+      Promise.resolve(wire?.gone).then(stop).then(resolve);
     });
   }
 
   // What handles ask for.
 
   take(handle: Handle): number {
-    if (this.isClosed) throw this.#closedError();
+    if (this.#phase === Phase.Closed) throw this.#closed();
     let number = HANDLE_MIN;
     while (this.#handles.has(number)) number++;
-    const most = this.broker?.limits.handles ?? HANDLE_MIN;
-    if (number > most) throw new LeveretError('OVERFLOW', `all ${most} handles of this connection are in use`);
+    if (number > (this.broker?.limits.handles ?? 0)) throw new LeveretError('OVERFLOW', 'all handles of this connection are in use');
     this.#handles.set(number, handle);
     return number;
   }
 
   /** Opens a handle that was taken, now or as soon as there is a connection. */
   start(handle: Handle): void {
-    if (this.isOpen && this.#wire !== undefined) handle.open(this.#wire);
+    if (this.isOpen && this.#wire) handle.open(this.#wire);
   }
 
   release(number: number): void {
@@ -203,118 +169,101 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
   // What the wire tells.
 
   opened(wire: Wire): void {
-    if (wire !== this.#wire) return;
     this.#transition(Phase.Greeting);
-    const o = this.#options;
-    const address = this.#address;
-    const credentials = { user: o.user ?? address.user ?? 'guest', password: o.password ?? address.password ?? 'guest' };
-    const client = o.name === undefined ? CLIENT : { ...CLIENT, name: o.name };
+    const { username = '', password = '' } = this.#url ?? {};
+    const { vhost = '/', name = '', ...given } = this.#options;
+    const user = given.user ?? (decodeURIComponent(username) || 'guest');
+    const fields = { version: PROTOCOL_VERSION, user, password: given.password ?? (decodeURIComponent(password) || 'guest'), vhost };
     wire
-      .request('hello', { version: PROTOCOL_VERSION, ...credentials, vhost: o.vhost ?? '/', client, capabilities: [] })
+      .request('hello', { ...fields, client: { ...CLIENT, name } })
       .then((hello) => this.#greeted(wire, hello))
-      .catch((error: LeveretError) => this.#refused(wire, error));
+      .catch((thrown) => this.#refused(wire, toLeveretError(thrown, 'PROTOCOL')));
   }
 
-  frame(wire: Wire, parser: FrameParser): void {
-    const { handle } = parser;
-    if (handle === CONFIRMED || handle === UNCONFIRMED) this.#publishers[handle - 1]?.frame(parser);
-    else this.#handles.get(handle)?.frame(wire, parser);
+  frame(wire: Wire, type: number, handle: number, payload: Reader): void {
+    const publisher = this.#publishers[handle - 1];
+    if (publisher === undefined) this.#handles.get(handle)?.frame(wire, type, payload);
+    else publisher.frame(type, payload);
   }
 
-  event(_wire: Wire, message: EventMessage): void {
-    switch (message.event) {
-      case 'blocked':
-        return this.#tell('blocked', message.reason);
-      case 'unblocked':
-        return this.#tell('blocked', undefined);
-      case 'error':
-        return this.fault(brokerError(message.error));
-      case 'closing':
-        return; // the close that follows has the same reason
-      default:
-        this.#handles.get(message.handle)?.event(message);
-    }
+  event(message: EventMessage): void {
+    const { event } = message;
+    if (event === 'blocked' || event === 'unblocked') this.#tell('blocked', event === 'blocked' ? message.reason : undefined);
+    else if (event === 'error') this.fault(brokerError(message.error));
+    else if (event !== 'closing') this.#handles.get(message.handle)?.event(message); // after `closing` the close says the same
   }
 
-  lost(wire: Wire, error: LeveretError): void {
-    if (wire !== this.#wire) return;
+  lost(error: LeveretError): void {
     this.#wire = undefined;
     this.#stopTimer?.();
     for (const publisher of this.#publishers) publisher.lost();
     for (const handle of this.#handles.values()) handle.lost();
-    this.#lastReason ??= error;
-    if (this.isClosed) return;
-    if (this.#options.reconnect === false) return this.#closeBecause(this.#lastReason);
+    const { reconnect = {} } = this.#options;
+    if (this.#phase === Phase.Closed) return;
+    if (reconnect === false) return this.#closeBecause(error);
     // From the middle of the interval to its end: clients that lost the same broker do not come back together, and none comes back at once.
-    const waitMs = Math.min(this.#maxMs, this.#minMs * 2 ** Math.min(this.#tries, 20)) * (0.5 + this.ports.random() / 2);
-    this.#tries++;
-    this.#transition(Phase.Waiting, this.#lastReason);
+    const { min = 100, max = 10_000 } = reconnect;
+    const waitMs = Math.min(toMs(max), toMs(min) * 2 ** this.#tries++) * (0.5 + this.ports.random() / 2);
+    this.#transition(Phase.Waiting, error);
     this.#stopTimer = this.ports.after(waitMs, () => {
       this.#transition(Phase.Connecting);
       this.#connect();
     });
   }
 
-  get #address(): Address {
-    const address = this.#addresses[this.#tries % this.#addresses.length];
-    if (address === undefined) throw new LeveretError('INVALID', 'connect needs a url');
-    return address;
+  get #url(): URL | undefined {
+    return this.#urls[this.#tries % this.#urls.length];
   }
 
   #connect(): void {
-    this.#lastReason = undefined;
-    const { url } = this.#address;
-    const timeoutMs = toMs(this.#options.connectTimeout ?? 10_000);
-    const requestMs = toMs(this.#options.requestTimeout ?? 30_000);
-    const wire = new Wire(this.#transport, url, requestMs, this, this.ports);
+    const shown = new URL(this.#url ?? '');
+    shown.username = shown.password = '';
+    const wire = new Wire(this.#transport, shown.href, this.#requestMs, this, this.ports);
     this.#wire = wire;
-    this.#stopTimer = this.ports.after(timeoutMs, () => wire.fail(new LeveretError('DISCONNECTED', `${url} did not answer in ${timeoutMs} ms`)));
+    const timeoutMs = toMs(this.#options.connectTimeout ?? 10_000);
+    this.#stopTimer = this.ports.after(timeoutMs, () => wire.fail(new LeveretError('DISCONNECTED', `${shown} did not answer in time`)));
   }
 
-  async #greeted(wire: Wire, hello: Answer<'hello'>): Promise<void> {
+  async #greeted(wire: Wire, { session, server, vhost, user, limits, heartbeatMs }: Answer<'hello'>): Promise<void> {
     this.#stopTimer?.();
     this.#transition(Phase.Restoring);
-    if (!(hello.limits.frameBytes >= FRAME_BYTES_MIN)) {
-      throw new LeveretError('PROTOCOL', `the broker takes frames of ${hello.limits.frameBytes} bytes, less than ${FRAME_BYTES_MIN}`);
-    }
-    wire.limitFrames(hello.limits.frameBytes);
-    wire.watch(Math.max(1_000, hello.heartbeatMs));
-    const { session, server, vhost, user, limits } = hello;
-    this.broker = { session, product: server.product, version: server.version, vhost, user, limits };
-    const declared = declareAll(wire, this.#options.topology ?? {});
-    await Promise.all([declared, ...this.#publishers.map((publisher) => publisher.open(wire))]);
-    if (wire !== this.#wire) return;
+    if (!(limits.frameBytes >= FRAME_BYTES_MIN)) throw protocolError(`frameBytes of the broker is below ${FRAME_BYTES_MIN}`);
+    wire.watch(Math.max(1_000, heartbeatMs));
+    this.broker = { session, ...server, vhost, user, limits };
+    const { topology } = this.#options;
+    if (topology) await (await import('./declare.ts')).declareAll(wire, topology);
+    await Promise.all(this.#publishers.map((publisher) => publisher.open(wire)));
+    if (!wire.alive) return;
     for (const handle of this.#handles.values()) handle.open(wire);
     this.#tries = 0;
     this.#wasOpen = true;
     this.#transition(Phase.Open);
     this.flush();
-    for (const { resolve } of this.#whenOpen.splice(0)) resolve();
+    for (const tell of this.#openers) tell();
   }
 
   /** The broker answered, and said no: on the very first connection that is for good. */
   #refused(wire: Wire, error: LeveretError): void {
-    if (wire !== this.#wire) return;
-    this.#lastReason = error;
-    if (!this.#wasOpen && (error.replyCode !== undefined || error.code === 'PROTOCOL') && !error.retryable) this.#closeBecause(error);
+    if (!wire.alive) return;
+    if (!this.#wasOpen && (error.replyCode || error.code === 'PROTOCOL') && !error.retryable) this.#closeBecause(error);
     else wire.fail(error);
   }
 
   #closeBecause(error: LeveretError): void {
-    const wire = this.#wire;
+    if (this.#phase === Phase.Closed) return;
     this.#stopTimer?.();
     this.#transition(Phase.Closed, error);
-    wire?.fail(error);
-    for (const publisher of this.#publishers) publisher.close(error);
-    for (const handle of [...this.#handles.values()]) handle.end(error);
-    for (const { reject } of this.#whenOpen.splice(0)) reject(error);
+    this.#wire?.fail(error);
+    for (const publisher of this.#publishers) publisher.lost(error);
+    for (const handle of this.#handles.values()) handle.end(error);
+    for (const tell of this.#openers) tell(error);
   }
 
   #transition(to: Phase, why?: LeveretError): void {
     const before = this.state;
     this.#phase = checkEdge(this.#phase, to);
-    if (to === Phase.Closed) this.#lastReason = why;
-    if (this.state !== before || why !== undefined) this.#tell('state', this.state, why);
+    this.#why = why;
+    if (this.state !== before || why) this.#tell('state', this.state, why);
   }
 
   /** Listeners run after this turn's work: one that throws ends nothing here, and is reported as any uncaught error is. */
@@ -322,27 +271,12 @@ export class Session implements WireOwner, PublisherOwner, HandleOwner {
     for (const listener of this.#listeners[name]) queueMicrotask(() => (listener as (...args: unknown[]) => void)(...args));
   }
 
-  #closedError(): LeveretError {
-    return new LeveretError('CLOSED', `the connection is closed: ${this.#lastReason?.reason ?? 'closed here'}`, { cause: this.#lastReason });
-  }
-
-  #openWithin(ms: number, op: string): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const stop = this.ports.after(ms, () => reject(new LeveretError('TIMEOUT', `no connection for ${op} in ${ms} ms`)));
-      this.opening().then(
-        () => (stop(), resolve()),
-        (error: LeveretError) => (stop(), reject(error)),
-      );
-    });
+  #closed(): LeveretError {
+    return new LeveretError('CLOSED', `the connection is closed: ${this.#why?.reason}`, { cause: this.#why });
   }
 }
 
-function readAddress(text: string): Address {
+function toUrl(text: string): URL {
   if (!URL.canParse(text)) throw new LeveretError('INVALID', `not a url: '${text}'`, { hint: 'ws://host:15672/ws' });
-  const url = new URL(text);
-  const user = url.username === '' ? undefined : decodeURIComponent(url.username);
-  const password = url.password === '' ? undefined : decodeURIComponent(url.password);
-  url.username = '';
-  url.password = '';
-  return { url: url.href, user, password };
+  return new URL(text);
 }

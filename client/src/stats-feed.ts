@@ -2,11 +2,10 @@
 
 import type { Sample } from '../../shared/protocol/control.ts';
 import { toMs } from './duration.ts';
-import type { LeveretError } from './error.ts';
 import { Feed } from './feed.ts';
 import type { Stats, StatsOptions } from './options.ts';
 import type { Session } from './session.ts';
-import { Subscription, type Reader } from './subscription.ts';
+import { Subscription } from './subscription.ts';
 
 const SAMPLES_KEPT = 16;
 
@@ -17,33 +16,28 @@ const SAMPLES_KEPT = 16;
  * for await (const s of feed) { console.log(s.ready, s.publishRate); break; }
  * ```
  */
-export class StatsFeed extends Feed<Stats> implements Reader {
-  readonly #subscription: Subscription;
+export class StatsFeed extends Feed<Stats> {
+  readonly #subscription: Subscription<never>;
 
   /** @internal */
-  constructor(session: Session, { queues = '*', every = '1s' }: StatsOptions) {
+  constructor(session: Session, { queues = '*', every = 1_000 }: StatsOptions) {
     super(SAMPLES_KEPT);
-    this.#subscription = new Subscription(session, { op: 'stats.open', fields: { queues, everyMs: toMs(every) } }, this);
-    session.start(this.#subscription);
+    this.#subscription = new Subscription(session, 'stats.open', { queues, everyMs: toMs(every) }, {
+      sample: (sample) => this.push(withSums(sample)),
+      cancel: () => this.cancel(),
+      end: (error) => this.end(error),
+    });
   }
 
-  /** @internal */
-  sample({ at, broker, queues }: Sample): void {
-    const sums = { ready: 0, unacked: 0, publishRate: 0, deliverRate: 0, ackRate: 0 };
-    for (const queue of queues) {
-      sums.ready += queue.ready;
-      sums.unacked += queue.unacked;
-      sums.publishRate += queue.publishRate ?? 0;
-      sums.deliverRate += queue.deliverRate ?? 0;
-      sums.ackRate += queue.ackRate ?? 0;
-    }
-    this.push({ at, broker, queues, ...sums });
-  }
-  /** @internal */
-  ended(error: LeveretError): void {
-    this.end(error);
-  }
   protected override cancelled(): Promise<void> {
     return this.#subscription.cancel();
   }
+}
+
+function withSums({ at, broker, queues }: Sample): Stats {
+  const sums = { ready: 0, unacked: 0, publishRate: 0, deliverRate: 0, ackRate: 0 };
+  for (const name of ['ready', 'unacked', 'publishRate', 'deliverRate', 'ackRate'] as const) {
+    for (const queue of queues) sums[name] += queue[name] ?? 0;
+  }
+  return { at, broker, queues, ...sums };
 }

@@ -3,6 +3,7 @@
 // published or read, so a body has the schema's *input* type on both sides. Refuses: behaviour (declare.ts turns this into operations).
 
 import type { Duration } from './duration.ts';
+import type { Arguments } from './options.ts';
 
 /** A Standard Schema (zod, valibot, arktype ...), or what {@link type} gives. */
 export interface Schema<T = unknown> {
@@ -28,14 +29,14 @@ export interface BindingSpec {
   /** Binding keys; one binding each. Default: one with the key ''. */
   readonly keys?: readonly string[];
   /** For a headers exchange: `{ 'x-match': 'all', format: 'pdf' }`. */
-  readonly match?: Readonly<Record<string, unknown>>;
+  readonly match?: Arguments;
 }
 
 interface Bound extends Partial<BindingSpec> {
   /** More sources than the one of `from`. */
   readonly bindings?: readonly BindingSpec[];
   /** Arguments by their AMQP names, for what has no name here. */
-  readonly arguments?: Readonly<Record<string, unknown>>;
+  readonly arguments?: Arguments;
 }
 
 /** One exchange of a {@link topology}. */

@@ -3,10 +3,8 @@
 // connection is still there; (2) text and binary leave in the order asked for: publishes and settles of this turn go before the next request;
 // (3) what a peer sends wrong ends this wire in one place, `#guard`. Refuses: to know what handles mean (session.ts).
 
-import {
-  FRAME_HEADER_BYTES, FrameParser, FrameType, SETTLE_BYTES, type SettleAction, closeFrame, writeFrameHeader, writeSettle,
-} from '../../shared/protocol/frames.ts';
 import type { AnswerMessage, Answer, EventMessage, OperationName, Request } from '../../shared/protocol/control.ts';
+import { FRAME_END, Frame, Reader, Writer, protocolError } from './codec.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Link, LinkHandlers, Transport } from './transport.ts';
@@ -14,10 +12,10 @@ import type { Link, LinkHandlers, Transport } from './transport.ts';
 /** Who holds the wire. */
 export interface WireOwner {
   opened(wire: Wire): void;
-  /** The fields of the parser are the frame, until this returns. */
-  frame(wire: Wire, parser: FrameParser): void;
-  event(wire: Wire, message: EventMessage): void;
-  lost(wire: Wire, error: LeveretError): void;
+  /** The payload's bytes are the transport's again when this returns. */
+  frame(wire: Wire, type: number, handle: number, payload: Reader): void;
+  event(message: EventMessage): void;
+  lost(error: LeveretError): void;
   /** Something is to be sent at the end of this turn: call `flush`. */
   schedule(): void;
   /** Before a request: what this turn wants sent first. */
@@ -38,21 +36,19 @@ export class Wire implements LinkHandlers {
   #isGone = (): void => undefined;
   readonly #owner: WireOwner;
   readonly #ports: ClientPorts;
-  readonly #requestTimeoutMs: number;
+  readonly #requestMs: number;
   readonly #url: string;
   readonly #link: Link;
-  readonly #waiting = new Map<number, Waiting>();
-  #nextId = 1;
-  #parser = new FrameParser();
-  readonly #settles = new Uint8Array(SETTLE_RUN_BYTES + SETTLE_BYTES + FRAME_HEADER_BYTES + 1);
-  #settlesEnd = FRAME_HEADER_BYTES;
-  #heard = true;
+  readonly #waiting = new Map<number | null, Waiting>();
+  #lastId = 0;
+  readonly #settles = new Writer(SETTLE_RUN_BYTES + 32);
+  #wasHeard = true;
   #stopWatch: (() => void) | undefined;
 
-  constructor(transport: Transport, url: string, requestTimeoutMs: number, owner: WireOwner, ports: ClientPorts) {
+  constructor(transport: Transport, url: string, requestMs: number, owner: WireOwner, ports: ClientPorts) {
     this.#owner = owner;
     this.#ports = ports;
-    this.#requestTimeoutMs = requestTimeoutMs;
+    this.#requestMs = requestMs;
     this.#url = url;
     this.gone = new Promise((resolve) => {
       this.#isGone = resolve;
@@ -60,29 +56,29 @@ export class Wire implements LinkHandlers {
     this.#link = transport.open(url, this);
   }
 
-  /** What frames may hold, as hello said. */
-  limitFrames(payloadBytesMax: number): void {
-    this.#parser = new FrameParser(payloadBytesMax);
-  }
-
   /** Ends the wire when nothing is heard for two intervals; asks with `ping` after one. */
   watch(intervalMs: number): void {
-    this.#stopWatch = this.#ports.after(intervalMs, () => {
-      if (this.#heard) this.request('ping', {}).catch(() => this.fail(new LeveretError('DISCONNECTED', `${this.#url} is silent`)));
-      this.#heard = false;
-      this.watch(intervalMs);
-    });
+    let wasAsked = false;
+    const look = (): void => {
+      if (wasAsked && !this.#wasHeard) return this.fail(this.#gone('is silent'));
+      wasAsked = !this.#wasHeard;
+      if (wasAsked) this.request('ping', {}).catch(() => undefined);
+      this.#wasHeard = false;
+      this.#stopWatch = this.#ports.after(intervalMs, look);
+    };
+    look();
   }
 
   request<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
     return new Promise((resolve, reject) => {
-      if (!this.alive) return reject(new LeveretError('DISCONNECTED', `the connection was lost before ${op}`));
+      if (!this.alive) return reject(this.#gone('is gone'));
       this.#owner.flush();
-      const id = this.#nextId++;
-      const stop = this.#ports.after(this.#requestTimeoutMs, () => this.#settled(id)?.fail(new LeveretError('TIMEOUT', `no answer to ${op}`)));
+      const id = ++this.#lastId;
+      const stop = this.#ports.after(this.#requestMs, () => waiting.fail(new LeveretError('TIMEOUT', `no answer to ${op} in time`)));
+      const end = (): boolean => (stop(), this.#waiting.delete(id));
       const waiting: Waiting = {
-        answer: (ok: Answer<Name>) => (stop(), resolve(ok)),
-        fail: (error) => (stop(), reject(error)),
+        answer: (ok: Answer<Name>) => end() && resolve(ok),
+        fail: (error) => end() && reject(error),
       };
       this.#waiting.set(id, waiting);
       this.#link.sendText(JSON.stringify({ id, op, ...fields }));
@@ -94,20 +90,24 @@ export class Wire implements LinkHandlers {
   }
 
   /** False when this wire is gone: the broker has the message back already. */
-  settle(tag: number, action: SettleAction, requeue: boolean): boolean {
-    if (!this.alive) return false;
-    if (this.#settlesEnd > SETTLE_RUN_BYTES) this.#owner.flush();
-    if (this.#settlesEnd === FRAME_HEADER_BYTES) this.#owner.schedule();
-    this.#settlesEnd = writeSettle(this.#settles, this.#settlesEnd, tag, action, requeue, false);
-    return true;
+  settle(tag: number, flags: number): boolean {
+    const settles = this.#settles;
+    if (settles.at > SETTLE_RUN_BYTES) this.flushSettles();
+    if (settles.at === 0) {
+      this.#owner.schedule();
+      settles.frame(Frame.Settle, 0);
+    }
+    settles.u64(tag);
+    settles.u8(flags);
+    return this.alive;
   }
 
   flushSettles(): void {
-    if (this.#settlesEnd === FRAME_HEADER_BYTES) return;
-    writeFrameHeader(this.#settles, 0, FrameType.Settle, 0, 0);
-    const end = closeFrame(this.#settles, 0, this.#settlesEnd);
-    this.#settlesEnd = FRAME_HEADER_BYTES;
-    this.sendBinary(this.#settles.subarray(0, end));
+    const settles = this.#settles;
+    if (settles.at === 0) return;
+    settles.endFrame(0);
+    this.sendBinary(settles.bytes.subarray(0, settles.at));
+    settles.at = 0;
   }
 
   /** Ends the wire: by us (1000), or because of what the peer did. */
@@ -115,11 +115,9 @@ export class Wire implements LinkHandlers {
     if (!this.alive) return;
     this.alive = false;
     this.#stopWatch?.();
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const request of waiting) request.fail(error);
+    for (const request of this.#waiting.values()) request.fail(error);
     this.#link.close(closeCode);
-    this.#owner.lost(this, error);
+    this.#owner.lost(error);
   }
 
   opened(): void {
@@ -127,44 +125,44 @@ export class Wire implements LinkHandlers {
   }
 
   heard(): void {
-    this.#heard = true;
+    this.#wasHeard = true;
   }
 
   text(text: string): void {
     this.#guard(() => {
       const message: AnswerMessage | EventMessage = JSON.parse(text);
-      if ('event' in message) this.#owner.event(this, message);
-      else if ('error' in message) {
-        const error = brokerError(message.error);
-        const request = this.#settled(message.id);
-        if (request === undefined) this.fail(error);
-        else request.fail(error);
-      } else this.#settled(message.id)?.answer(message.ok);
+      if ('event' in message) this.#owner.event(message);
+      else if ('ok' in message) this.#waiting.get(message.id)?.answer(message.ok);
+      else (this.#waiting.get(message.id) ?? this).fail(brokerError(message.error));
     });
   }
 
   binary(bytes: Uint8Array): void {
     this.#guard(() => {
-      const parser = this.#parser.open(bytes);
-      while (this.alive && parser.next()) this.#owner.frame(this, parser);
+      const reader = new Reader(bytes);
+      while (this.alive && reader.isMore) {
+        const type = reader.u8();
+        const handle = reader.u16();
+        const start = reader.skip(reader.u32());
+        const payload = new Reader(bytes, start, reader.at);
+        if (reader.u8() !== FRAME_END) throw protocolError('a frame without its end');
+        this.#owner.frame(this, type, handle, payload);
+      }
     });
   }
 
   closed(code: number, reason: string): void {
     this.#isGone();
-    const why = reason === '' ? '' : `: ${reason}`;
-    this.fail(new LeveretError('DISCONNECTED', `${this.#url} closed (${code}${why})`));
+    this.fail(this.#gone(`closed (${code}) ${reason}`));
   }
 
-  #settled(id: number | null): Waiting | undefined {
-    const waiting = this.#waiting.get(id ?? 0);
-    this.#waiting.delete(id ?? 0);
-    return waiting;
+  #gone(how: string): LeveretError {
+    return new LeveretError('DISCONNECTED', `${this.#url} ${how}`);
   }
 
   #guard(handle: () => void): void {
     if (!this.alive) return;
-    this.#heard = true;
+    this.#wasHeard = true;
     try {
       handle();
     } catch (thrown) {

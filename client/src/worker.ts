@@ -4,14 +4,12 @@
 // limit it comes again at once); Drop, and a body that cannot be read, reject without requeue; (3) what was prefetched and not begun goes back, uncounted.
 // Refuses: to end a process because a handler threw; that goes to `fault` listeners.
 
-import { Ring } from '../../shared/ring.ts';
-import { consumeSubject } from './deliveries.ts';
 import { asyncDispose } from './dispose.ts';
 import { toMs } from './duration.ts';
 import { Drop, LeveretError, toLeveretError } from './error.ts';
+import { Fifo } from './fifo.ts';
 import type { Message } from './message.ts';
 import type { WorkOptions } from './options.ts';
-import type { ClientPorts } from './ports.ts';
 import type { Session } from './session.ts';
 import { Subscription, type Reader } from './subscription.ts';
 
@@ -24,31 +22,6 @@ export interface WorkContext {
 /** What works on a message. What it returns is not looked at, but waited for. */
 export type Handler<B> = (message: Message<B>, context: WorkContext) => unknown;
 
-/** One running handler. The signal is made when it is asked for: most handlers never do. */
-class Run<B> implements WorkContext {
-  readonly message: Message<B>;
-  stopTimer: (() => void) | undefined;
-  #controller: AbortController | undefined;
-  #reason: LeveretError | undefined;
-
-  constructor(message: Message<B>) {
-    this.message = message;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  abort(reason: LeveretError): void {
-    this.#reason ??= reason;
-    this.#controller?.abort(this.#reason);
-  }
-}
-
 /**
  * A pool of handlers: see {@link Queue.work}.
  * ```ts
@@ -60,53 +33,53 @@ class Run<B> implements WorkContext {
  * await worker.drain();
  * ```
  */
-export class Worker<B = unknown> implements Reader {
+export class Worker<B = unknown> implements Reader<B> {
   /** Resolves when the worker has ended for good: with nothing when it was drained or closed here, else with the reason. */
   readonly done: Promise<LeveretError | undefined>;
   readonly #session: Session;
-  readonly #subscription: Subscription;
+  readonly #subscription: Subscription<B>;
   readonly #handler: Handler<B>;
   readonly #concurrency: number;
   readonly #timeoutMs: number | undefined;
-  readonly #ports: ClientPorts;
-  #waiting = new Ring<Message<B>>();
-  readonly #running = new Set<Run<B>>();
+  #waiting = new Fifo<Message<B>>();
+  readonly #running = new Map<AbortController, Message<B>>();
   #isPumping = false;
   #isStopping = false;
   #why: LeveretError | undefined;
   #finish: (why: LeveretError | undefined) => void = () => undefined;
 
   /** @internal */
-  constructor(session: Session, queue: string, options: WorkOptions, handler: Handler<B>) {
-    const { concurrency = 1, timeout, prefetch = concurrency * 4, ...rest } = options;
+  constructor(session: Session, queue: string, { concurrency = 1, timeout, ...options }: WorkOptions, handler: Handler<B>) {
     this.#session = session;
-    this.#ports = session.ports;
     this.#handler = handler;
     this.#concurrency = concurrency;
     this.#timeoutMs = timeout === undefined ? undefined : toMs(timeout);
     this.done = new Promise((resolve) => {
       this.#finish = resolve;
     });
-    this.#subscription = new Subscription(session, consumeSubject(queue, { ...rest, prefetch }), this);
-    session.start(this.#subscription);
+    this.#subscription = new Subscription(session, 'consume', { prefetch: concurrency * 4, ...options, queue }, this);
   }
 
   /** Takes nothing new, returns what has not begun, and waits for what runs. */
   async drain(): Promise<void> {
-    await this.#stop();
+    if (!this.#isStopping) {
+      this.#isStopping = true;
+      const gone = this.#subscription.cancel();
+      for (const message of this.#waiting) message.release();
+      this.#session.flush();
+      await gone;
+      this.#pump();
+    }
     await this.done;
   }
 
   /** As drain, but what runs is told to stop, and its message goes back at once. */
-  async close(): Promise<void> {
-    const stopped = this.#stop();
-    for (const run of this.#running) {
-      run.abort(new LeveretError('CLOSED', 'the worker was closed'));
-      run.message.nack();
-    }
+  close(): Promise<void> {
+    const drained = this.drain();
+    for (const message of this.#running.values()) message.nack();
+    this.lost(new LeveretError('CLOSED', 'the worker was closed'));
     this.#session.flush();
-    await stopped;
-    await this.done;
+    return drained;
   }
 
   [asyncDispose](): Promise<void> {
@@ -114,47 +87,29 @@ export class Worker<B = unknown> implements Reader {
   }
 
   /** @internal */
-  message(message: Message): void {
-    if (this.#isStopping) {
-      message.release();
-      return;
-    }
-    this.#waiting.push(message as Message<B>);
-    if (!this.#isPumping) this.#pump();
+  push(message: Message<B>): void {
+    this.#waiting.push(message);
+    this.#pump();
   }
 
   /** @internal */
-  lost(): void {
-    this.#waiting = new Ring();
-    for (const run of this.#running) run.abort(new LeveretError('DISCONNECTED', 'the connection was lost: the message will come again'));
+  lost(error = new LeveretError('DISCONNECTED', 'the connection was lost: the message will come again')): void {
+    this.#waiting = new Fifo();
+    for (const controller of this.#running.keys()) controller.abort(error);
   }
 
   /** @internal */
-  ended(error: LeveretError): void {
+  end(error: LeveretError): void {
     this.#isStopping = true;
     this.#why = error;
-    this.lost();
+    this.lost(error);
     if (error.code !== 'CLOSED') this.#session.fault(error);
-    this.#endIfIdle();
-  }
-
-  async #stop(): Promise<void> {
-    if (this.#isStopping) return;
-    this.#isStopping = true;
-    const gone = this.#subscription.cancel();
-    for (const message of this.#waiting) message.release();
-    this.#waiting = new Ring();
-    this.#session.flush();
-    await gone;
-    this.#endIfIdle();
-  }
-
-  #endIfIdle(): void {
-    if (this.#isStopping && this.#running.size === 0) this.#finish(this.#why);
+    this.#pump();
   }
 
   // A loop, not a call for each: handlers that end at once would nest.
   #pump(): void {
+    if (this.#isPumping) return;
     this.#isPumping = true;
     while (this.#running.size < this.#concurrency) {
       const message = this.#waiting.shift();
@@ -162,55 +117,41 @@ export class Worker<B = unknown> implements Reader {
       this.#run(message);
     }
     this.#isPumping = false;
-    this.#endIfIdle();
+    if (this.#isStopping && this.#running.size === 0) this.#finish(this.#why);
   }
 
   #run(message: Message<B>): void {
-    const run = new Run(message);
-    this.#running.add(run);
-    if (this.#timeoutMs !== undefined) run.stopTimer = this.#ports.after(this.#timeoutMs, () => this.#overdue(run));
+    const controller = new AbortController();
+    this.#running.set(controller, message);
+    // Time over: the message goes back now; the place in the pool is free only when the handler ends.
+    const overdue = (): void => {
+      const error = new LeveretError('TIMEOUT', `message ${message.id} took its handler more than ${this.#timeoutMs} ms`);
+      controller.abort(error);
+      if (message.reject({ requeue: true })) this.#session.fault(error);
+    };
+    const stop = this.#timeoutMs === undefined ? undefined : this.#session.ports.after(this.#timeoutMs, overdue);
+    const ended = (): void => {
+      stop?.();
+      this.#running.delete(controller);
+      this.#pump();
+    };
+    const returned = (): void => {
+      message.ack();
+      ended();
+    };
+    const threw = (thrown: unknown): void => {
+      const error = toLeveretError(thrown, 'REMOTE');
+      const isDrop = thrown instanceof Drop;
+      // Not a fault when it was settled before: a handler that stopped because it was told to has not failed.
+      if (message.reject({ requeue: !isDrop && error.code !== 'UNREADABLE' }) && !isDrop) this.#session.fault(error);
+      ended();
+    };
     try {
-      const result = this.#handler(message, run);
-      if (isThenable(result)) {
-        result.then(
-          () => this.#returned(run),
-          (error: unknown) => this.#threw(run, error),
-        );
-      } else this.#returned(run);
-    } catch (error) {
-      this.#threw(run, error);
+      const result = this.#handler(message, controller);
+      if (typeof result === 'object' && result !== null) Promise.resolve(result).then(returned, threw);
+      else returned();
+    } catch (thrown) {
+      threw(thrown);
     }
   }
-
-  #returned(run: Run<B>): void {
-    run.message.ack();
-    this.#next(run);
-  }
-
-  #threw(run: Run<B>, thrown: unknown): void {
-    const error = toLeveretError(thrown, 'REMOTE');
-    const isHopeless = thrown instanceof Drop || error.code === 'UNREADABLE';
-    const wasSettled = run.message.isSettled;
-    run.message.reject({ requeue: !isHopeless });
-    // A handler that stopped because it was told to has not failed.
-    if (!wasSettled && !(thrown instanceof Drop)) this.#session.fault(error);
-    this.#next(run);
-  }
-
-  /** The message goes back now; the place in the pool is free only when the handler ends. */
-  #overdue(run: Run<B>): void {
-    const error = new LeveretError('TIMEOUT', `the handler of message ${run.message.id} took longer than ${this.#timeoutMs} ms`);
-    run.abort(error);
-    if (run.message.reject({ requeue: true })) this.#session.fault(error);
-  }
-
-  #next(run: Run<B>): void {
-    run.stopTimer?.();
-    this.#running.delete(run);
-    if (!this.#isPumping) this.#pump();
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function';
 }

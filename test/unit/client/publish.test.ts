@@ -111,7 +111,7 @@ describe('credit', () => {
     const all = Promise.all(Array.from({ length: 5 }, () => orders.publish('k', 'x'.repeat(70))));
     await turns();
     expect(broker.link.publishes()).toHaveLength(1); // the head makes it more than 100 bytes
-    broker.link.credit(1, 300);
+    broker.link.credit(1, 200);
     await turns();
     expect(broker.link.publishes()).toHaveLength(3);
     broker.link.credit(1, 10_000);
