@@ -150,7 +150,8 @@ function limit(options: Options, progress: Progress, directory: string): NodeJS.
 
 async function showPage(url: string, progress: Progress): Promise<Page> {
   const page = await servePage(PAGE_FOLDER, PAGE_PORT);
-  progress.say(`Watch it live: ${page.url}?url=${encodeURIComponent(url)}`);
+  const { origin } = new URL(page.url);
+  progress.say(`Watch it live: ${page.url}?url=${encodeURIComponent(url)} (the broker must allow it: LEVERET_ORIGINS=${origin} npm start)`);
   return page;
 }
 
