@@ -91,6 +91,7 @@ export class Broker implements LogListener, RecoverySink {
   #waiting: Waiting[] = [];
   #nextQueueNumber = 1;
   #isTurnDeferred = false;
+  #isCommitting = false;
   #isClosed = false;
   readonly #endTurnTask = (): void => this.#endTurn();
 
@@ -196,7 +197,10 @@ export class Broker implements LogListener, RecoverySink {
     if (this.#isClosed) return;
     this.#dispatchQueues();
     this.#watchMemory();
+    this.#isCommitting = true;
     this.log.commit();
+    this.#isCommitting = false;
+    this.#confirm(this.log.durableLsn);
     this.#flushSessions();
   }
 
@@ -246,7 +250,11 @@ export class Broker implements LogListener, RecoverySink {
 
   // The log's listener.
 
-  durable(lsn: Lsn): void {
+  durable(): void {
+    if (!this.#isCommitting) this.wake(); // the end of the turn confirms
+  }
+
+  #confirm(lsn: Lsn): void {
     for (const session of this.unconfirmed) {
       if (session.confirmUpTo(lsn)) this.unconfirmed.delete(session);
       this.touchSession(session);

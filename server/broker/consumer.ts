@@ -4,7 +4,6 @@
 // Refuses: to choose among consumers (roster.ts), to encode (the protocol's outbox).
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
-import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Queue } from './queue.ts';
 import type { Session } from './session.ts';
 
@@ -20,6 +19,7 @@ export interface ConsumeOptions {
   readonly prefetch: number;
   /** Deliveries until it grants more; undefined = no limit. */
   readonly credit: number | undefined;
+  /** An x-priority argument goes before it. */
   readonly priority: number;
   readonly arguments: FieldTable;
 }
@@ -54,7 +54,7 @@ export class Consumer {
   credit: number;
   standing: Standing = Standing.Ready;
 
-  constructor(session: Session, queue: Queue, tag: string, timeoutMs: number, options: ConsumeOptions) {
+  constructor(session: Session, queue: Queue, tag: string, settings: { timeoutMs: number; priority: number }, options: ConsumeOptions) {
     this.session = session;
     this.queue = queue;
     this.handle = options.handle;
@@ -62,8 +62,8 @@ export class Consumer {
     this.noAck = options.noAck;
     this.exclusive = options.exclusive;
     this.prefetch = options.noAck ? 0 : options.prefetch;
-    this.priority = options.priority;
-    this.timeoutMs = timeoutMs;
+    this.priority = settings.priority;
+    this.timeoutMs = settings.timeoutMs;
     this.credit = options.credit ?? Number.POSITIVE_INFINITY;
   }
 
@@ -77,13 +77,4 @@ export class Consumer {
   canTake(): boolean {
     return this.credit > 0 && (this.prefetch === 0 || this.unackedCount < this.prefetch) && this.session.canTake(this.noAck);
   }
-}
-
-/** The consumer's own x-consumer-timeout (semantics D14). */
-export function readConsumerTimeout(args: FieldTable, queue: Queue): number | undefined {
-  const value = args.get('x-consumer-timeout');
-  if (value === undefined) return undefined;
-  if (typeof value !== 'number' || value <= 0)
-    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid arg 'x-consumer-timeout' for queue '${queue.name}' in vhost '${queue.vhost.name}'`, { hint: 'a positive number of milliseconds', path: '/arguments/x-consumer-timeout' });
-  return value;
 }

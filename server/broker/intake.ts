@@ -208,7 +208,7 @@ function readExpiration(expiration: string | undefined): number {
     throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': no_integer`, { hint: 'milliseconds as a decimal string', path: '/properties/expiration' });
   const expirationMs = Number(expiration);
   if (expirationMs > EXPIRATION_MS_MAX)
-    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': {value_too_big,${expiration}}`, { hint: 'at most ten years', path: '/properties/expiration' });
+    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': {value_too_large,${expiration}}`, { hint: 'at most ten years', path: '/properties/expiration' });
   return expirationMs;
 }
 

@@ -185,6 +185,17 @@ function inequivalent(field: string, received: string, current: string, name: st
   );
 }
 
+/** What a consumer may ask by arguments, over what its queue says. */
+export interface ConsumerSettings {
+  readonly timeoutMs: number | undefined;
+  readonly priority: number | undefined;
+}
+
+export function readConsumerSettings(args: FieldTable, place: QueuePlace): ConsumerSettings {
+  const reader = new ArgumentReader(args, place);
+  return { timeoutMs: reader.milliseconds('x-consumer-timeout', undefined), priority: reader.anyInteger('x-priority') };
+}
+
 /** Reads one argument after the other; each method throws RabbitMQ's 406 for what it cannot read. */
 class ArgumentReader {
   readonly #args: FieldTable;
@@ -202,6 +213,12 @@ class ArgumentReader {
     throw this.#invalid('x-queue-type', `"unsupported queue type '${value}'"`);
   }
 
+  /** Negative ones too. */
+  anyInteger(argument: string): number | undefined {
+    const value = this.#integer(argument);
+    return value === undefined ? undefined : Number(value);
+  }
+
   /** At least 0, at most `max`. */
   count<Absent>(argument: string, absent: Absent, max = Number.POSITIVE_INFINITY): number | Absent {
     const value = this.#integer(argument);
@@ -215,7 +232,7 @@ class ArgumentReader {
     const value = this.#integer(argument);
     if (value === undefined) return absent;
     if (value < 0) throw this.#invalid(argument, `{value_negative,${value}}`);
-    if (value > TEN_YEARS_MS) throw this.#invalid(argument, `{value_too_big,${value}}`);
+    if (value > TEN_YEARS_MS) throw this.#invalid(argument, `{value_too_large,${value}}`);
     return Number(value);
   }
 

@@ -9,11 +9,12 @@ import type { Content } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker, Identity } from './broker.ts';
-import { type ConsumeOptions, Consumer, readConsumerTimeout, Standing } from './consumer.ts';
+import { type ConsumeOptions, Consumer, Standing } from './consumer.ts';
 import { Alarm } from './expiry.ts';
 import { Intake } from './intake.ts';
 import { Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
+import { readConsumerSettings } from './queue-arguments.ts';
 import { checkReplyConsumer, REPLY_TO } from './reply-to.ts';
 import { Topology } from './topology.ts';
 import { Delivery, Unacked } from './unacked.ts';
@@ -54,6 +55,7 @@ export interface Got {
   readonly messageCount: number;
 }
 
+const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, priority: 0 };
 const LATE_TAGS_MAX = 10_000; // a settle that comes after the consumer timeout is forgiven once; so many are remembered
 
 export class Session extends Topology {
@@ -193,8 +195,11 @@ export class Session extends Topology {
     if (options.queue === REPLY_TO) return this.#consumeReplies(tag, options);
     const queue = this.vhost.findQueue(this.queueName(options.queue), this);
     queue.roster.check(`queue '${queue.name}' in vhost '${this.vhost.name}'`, options.exclusive);
-    const timeoutMs = readConsumerTimeout(options.arguments, queue) ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs;
-    const consumer = new Consumer(this, queue, tag, timeoutMs, options);
+    const asked = readConsumerSettings(options.arguments, { vhost: this.vhost.name, queue: queue.name });
+    const consumer = new Consumer(this, queue, tag, {
+      timeoutMs: asked.timeoutMs ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs,
+      priority: asked.priority ?? options.priority,
+    }, options);
     this.#consumers.set(tag, consumer);
     queue.addConsumer(consumer);
     return consumer;
@@ -214,7 +219,7 @@ export class Session extends Topology {
   /** A live copy of what `exchange` routes by `key` from now on: at most `buffer` messages, the oldest go first. Close it with `cancel`. */
   openTap(handle: number, exchange: string, key: string, args: FieldTable, buffer: number): Consumer {
     const queue = this.bindTap(exchange, key, args, buffer);
-    const consumer = new Consumer(this, queue, queue.name, Number.POSITIVE_INFINITY, {
+    const consumer = new Consumer(this, queue, queue.name, NEVER_TIMED_OUT, {
       handle, queue: queue.name, consumerTag: queue.name, noAck: true, exclusive: false, prefetch: 0, credit: undefined, priority: 0, arguments: args,
     });
     this.#consumers.set(consumer.tag, consumer);
@@ -379,7 +384,7 @@ export class Session extends Topology {
 
   #consumeReplies(tag: string, options: ConsumeOptions): Consumer {
     checkReplyConsumer(options.noAck, this.#replyConsumer !== undefined);
-    const consumer = new Consumer(this, this.#broker.replyQueue(this.vhost), tag, Number.POSITIVE_INFINITY, options);
+    const consumer = new Consumer(this, this.#broker.replyQueue(this.vhost), tag, NEVER_TIMED_OUT, options);
     this.#consumers.set(tag, consumer);
     this.#replyConsumer = { consumer, name: this.#broker.replyConsumers.add(consumer) };
     return consumer;
@@ -419,9 +424,10 @@ export class Session extends Topology {
 const Outcome = { Ack: 0, Nack: 1, Reject: 2, Requeue: 3, Release: 4, TimedOut: 5 } as const;
 type Outcome = (typeof Outcome)[keyof typeof Outcome];
 
-/** Whether a return counts as a failed delivery. RabbitMQ 4.3 does not count a nack in quorum queues (semantics D5, traps 13). */
+/** Whether a return counts as a failed delivery. RabbitMQ 4.3 counts neither a nack nor a consumer timeout in quorum queues. */
 function isCounted(outcome: Outcome, queue: Queue): boolean {
-  return outcome !== Outcome.Release && (outcome !== Outcome.Nack || queue.settings.countNack === 'all');
+  if (outcome === Outcome.Release) return false;
+  return (outcome !== Outcome.Nack && outcome !== Outcome.TimedOut) || queue.settings.countNack === 'all';
 }
 
 function unknownTag(tag: number): AmqpError {

@@ -152,3 +152,11 @@ test('a blocking queue withholds the confirm until there is room', () => {
   expect(peer.sink.confirmed.at(-1)).toEqual({ firstSeq: 2, count: 1, routed: 1 });
   expect(queueOf(engine, 'q').readyCount).toBe(1);
 });
+
+test('a refused publish is answered although nothing was stored', () => {
+  const engine = new Engine();
+  const peer = engine.connect();
+  engine.publish(peer, 'nosuch', 'k', 'x');
+  engine.time.settle();
+  expect(peer.sink.refused.map((each) => [each.seq, each.error.message])).toEqual([[1, "NOT_FOUND - no exchange 'nosuch' in vhost '/'"]]);
+});

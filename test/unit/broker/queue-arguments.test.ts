@@ -96,7 +96,7 @@ describe('settings', () => {
     ['x-message-ttl', '"expected integer, got timestamp"', new Typed('T', 1)],
     ['x-message-ttl', '"expected integer, got void"', null],
     ['x-message-ttl', '{value_negative,-1}', -1],
-    ['x-message-ttl', '{value_too_big,315360000001}', 315_360_000_001],
+    ['x-message-ttl', '{value_too_large,315360000001}', 315_360_000_001],
     ['x-expires', '{value_zero,0}', 0],
     ['x-expires', '{value_negative,-5}', -5],
     ['x-max-length', '{value_negative,-1152921504606846976}', new Typed('l', -(2n ** 60n))],
