@@ -201,15 +201,18 @@ export class Intake {
   }
 }
 
-/** Milliseconds; Infinity when there is none. RabbitMQ takes a decimal string only. */
+/** Milliseconds; Infinity when there is none. Refused with RabbitMQ's reasons, which are Erlang's reading of an integer. */
 function readExpiration(expiration: string | undefined): number {
   if (expiration === undefined) return Number.POSITIVE_INFINITY;
-  if (!/^\d{1,15}$/.test(expiration))
-    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': no_integer`, { hint: 'milliseconds as a decimal string', path: '/properties/expiration' });
-  const expirationMs = Number(expiration);
-  if (expirationMs > EXPIRATION_MS_MAX)
-    throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': {value_too_large,${expiration}}`, { hint: 'at most ten years', path: '/properties/expiration' });
-  return expirationMs;
+  const digits = /^[+-]?\d+/.exec(expiration)?.[0];
+  const expirationMs = Number(digits);
+  let why: string;
+  if (digits === undefined) why = 'no_integer';
+  else if (digits.length < expiration.length) why = `{leftover_string,${JSON.stringify(expiration.slice(digits.length))}}`;
+  else if (expirationMs < 0) why = `{value_negative,${digits}}`;
+  else if (expirationMs > EXPIRATION_MS_MAX) why = `{value_too_large,${digits}}`;
+  else return expirationMs;
+  throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': ${why}`, { hint: 'milliseconds as a decimal string, at most ten years', path: '/properties/expiration' });
 }
 
 /** RabbitMQ's text for a message above max_message_size. */
