@@ -3,8 +3,9 @@
 // broker arguments tell the number 5 from the string "5", so the user must be able to write both.
 
 import { InvalidArgumentError } from 'commander';
+import type { Json } from '../../shared/protocol/control.ts';
 
-export type Pairs = Readonly<Record<string, unknown>>;
+export type Pairs = Readonly<Record<string, Json>>;
 
 /** For an option that may be given again: each adds one pair. */
 export function collectPair(text: string, previous: Pairs = {}): Pairs {
@@ -30,7 +31,7 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
-function value(text: string): unknown {
+function value(text: string): Json {
   try {
     return JSON.parse(text);
   } catch (error) {

@@ -22,7 +22,7 @@ interface Flags extends ConnectionFlags {
   readonly size: number;
   readonly confirm: number;
   readonly seconds: number;
-  readonly persistent: boolean;
+  readonly durable?: true;
 }
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
@@ -32,7 +32,7 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .option('-s, --size <bytes>', `bytes of body, at least ${TIMESTAMP_BYTES}`, wholeNumber(TIMESTAMP_BYTES), 100)
     .option('-c, --confirm <number>', 'publishes a publisher leaves unconfirmed', wholeNumber(1, 1_000_000), 1_000)
     .option('-z, --seconds <number>', 'how long', wholeNumber(1, 86_400), 10)
-    .option('--persistent', 'persistent messages in a durable queue', false)
+    .option('--durable', 'in a durable queue, which keeps its messages')
     .action(async (flags: Flags) => {
       await runVerb(terminal, flags, 'bench', (work) => bench(work, flags));
     });
@@ -72,13 +72,13 @@ class Bench {
   /** One publisher: as many loops as its window has room for, each awaiting its publish. */
   async publish(connection: Connection): Promise<void> {
     const exchange = connection.exchange('');
-    const { size, persistent } = this.#flags;
+    const { size } = this.#flags;
     const loop = async (): Promise<void> => {
       while (!this.#isOver) {
         const body = new Uint8Array(size);
         const madeAtUs = nowUs();
         new DataView(body.buffer).setFloat64(0, madeAtUs);
-        await exchange.publish(this.#queue, body, { persistent });
+        await exchange.publish(this.#queue, body);
         this.published++;
         record(this.confirmLatency, madeAtUs);
       }
@@ -102,7 +102,7 @@ function record(into: Histogram, sinceUs: number): void {
 
 async function bench(work: Work, flags: Flags): Promise<ExitCode> {
   const { connection, output, stop } = work;
-  const { queue } = await connection.declareQueue(`leveret.bench.${randomUUID()}`, { durable: flags.persistent, autoDelete: true });
+  const { queue } = await connection.declareQueue(`leveret.bench.${randomUUID()}`, { durable: flags.durable === true, autoDelete: true });
   const run = new Bench(flags, queue);
   try {
     const consumers = await openAll(work, flags.consumers);

@@ -7,23 +7,25 @@ import { ExitCode } from './exit-codes.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 interface Flags extends ConnectionFlags {
-  readonly toExchange: boolean;
-  readonly argument: Pairs;
+  readonly toExchange?: true;
+  readonly argument?: Pairs;
 }
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
   command
     .argument('<queue>', 'where messages go; an exchange with --to-exchange')
     .argument('<exchange>', 'where they come from')
-    .argument('[key]', 'the binding key', '')
-    .option('--to-exchange', 'the first name is an exchange', false)
-    .option('-a, --argument <name=value>', 'a binding argument, as a headers exchange matches; may be given again', collectPair, {})
-    .action(async (destination: string, exchange: string, key: string, flags: Flags) => {
+    .argument('[key]', 'the binding key; nothing is the empty one')
+    .option('--to-exchange', 'the first name is an exchange')
+    .option('-a, --argument <name=value>', 'a binding argument, as a headers exchange matches; may be given again', collectPair)
+    .action(async (destination: string, exchange: string, given: string | undefined, flags: Flags) => {
       await runVerb(terminal, flags, 'bind', async ({ connection, output }) => {
-        if (flags.toExchange) await connection.bindExchange(destination, exchange, key, { ...flags.argument });
-        else await connection.bindQueue(destination, exchange, key, { ...flags.argument });
-        const kind = flags.toExchange ? 'exchange' : 'queue';
-        await output.result({ [kind === 'queue' ? 'queue' : 'destination']: destination, exchange, key, arguments: flags.argument }, () => {
+        const { toExchange = false, argument = {} } = flags;
+        const key = given ?? '';
+        if (toExchange) await connection.bindExchange(destination, exchange, key, argument);
+        else await connection.bindQueue(destination, exchange, key, argument);
+        const kind = toExchange ? 'exchange' : 'queue';
+        await output.result({ destination, kind, exchange, key, arguments: argument }, () => {
           return `bound ${kind} ${destination} to ${exchange}${key === '' ? '' : ` with ${key}`}`;
         });
         return ExitCode.Ok;

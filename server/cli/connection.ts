@@ -13,7 +13,7 @@ export const DEFAULT_URL = 'ws://127.0.0.1:15672/ws';
 export interface ConnectionFlags {
   readonly url: string;
   readonly vhost?: string;
-  readonly json: boolean;
+  readonly json?: true;
 }
 
 /** The flags that every verb with a broker has. */
@@ -21,7 +21,7 @@ export function addConnectionFlags(command: Command, terminal: Terminal): Comman
   return command
     .option('--url <url>', 'the broker, as ws://user:password@host:port/ws', terminal.environment['LEVERET_URL'] ?? DEFAULT_URL)
     .option('--vhost <name>', 'the virtual host')
-    .option('--json', 'one JSON object a line', false);
+    .option('--json', 'one JSON object a line');
 }
 
 /** What a verb works with. */
@@ -56,7 +56,7 @@ export async function runVerb(
     connections.push(connection);
     return connection;
   };
-  const output = new Output(terminal, flags.json);
+  const output = new Output(terminal, flags.json === true);
   try {
     const connection = await open();
     const code = await verb({ connection, output, stop: stopping.signal, another: open });

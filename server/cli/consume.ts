@@ -21,7 +21,7 @@ export function configure(command: Command, terminal: Terminal = processTerminal
   command
     .argument('<queue>')
     .option('-n, --count <number>', 'stop after this many', wholeNumber(1))
-    .option('--ack', 'ack each message after printing it (the default)', true)
+    .option('--ack', 'ack each message after printing it', true)
     .option('--no-ack', 'let the broker forget messages as it sends them')
     .addOption(new Option('--requeue', 'put everything back at the end; shows at most --prefetch messages').conflicts('ack'))
     .option('--prefetch <number>', 'how many messages the broker sends ahead', wholeNumber(1, 65_535), PREFETCH_DEFAULT)

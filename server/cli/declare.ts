@@ -3,20 +3,21 @@
 // the same argument written twice is a usage error.
 
 import type { Command } from 'commander';
+import type { Json } from '../../shared/protocol/control.ts';
 import { collectPair, type Pairs, wholeNumber } from './arguments.ts';
 import { addConnectionFlags, type ConnectionFlags, runVerb } from './connection.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 interface CommonFlags extends ConnectionFlags {
-  readonly transient: boolean;
-  readonly autoDelete: boolean;
-  readonly passive: boolean;
-  readonly argument: Pairs;
+  readonly transient?: true;
+  readonly autoDelete?: true;
+  readonly passive?: true;
+  readonly argument?: Pairs;
 }
 interface ExchangeFlags extends CommonFlags {
   readonly type: string;
-  readonly internal: boolean;
+  readonly internal?: true;
 }
 
 /** Flags that stand for a queue argument: how commander names their value, and the argument. */
@@ -42,7 +43,7 @@ export function configure(command: Command, terminal: Terminal = processTerminal
 
 function configureQueue(command: Command, terminal: Terminal): void {
   command
-    .argument('[name]', 'nothing: the broker picks one and it is printed', '')
+    .argument('[name]', 'nothing: the broker picks one, and it is printed')
     .option('--ttl <ms>', 'messages expire after this (x-message-ttl)', wholeNumber(0))
     .option('--expires <ms>', 'the queue goes after this long unused (x-expires)', wholeNumber(1))
     .option('--max-length <messages>', 'ready messages it may hold (x-max-length)', wholeNumber(0))
@@ -58,11 +59,11 @@ function configureQueue(command: Command, terminal: Terminal): void {
     )
     .option('--consumer-timeout <ms>', 'an unacked message comes back after this (x-consumer-timeout)', wholeNumber(1))
     .option('--single-active-consumer', 'one consumer at a time (x-single-active-consumer)');
-  addCommonFlags(command, terminal).action(async (name: string, flags: CommonFlags) => {
+  addCommonFlags(command, terminal).action(async (name: string | undefined, flags: CommonFlags) => {
     await runVerb(terminal, flags, 'declare', async ({ connection, output }) => {
-      const { autoDelete, passive } = flags;
-      const declared = await connection.declareQueue(name, {
-        durable: !flags.transient,
+      const { transient = false, autoDelete = false, passive = false } = flags;
+      const declared = await connection.declareQueue(name ?? '', {
+        durable: !transient,
         autoDelete,
         passive,
         arguments: allArguments(flags, queueArguments),
@@ -81,15 +82,14 @@ function configureExchange(command: Command, terminal: Terminal): void {
   command
     .argument('<name>')
     .option('--type <type>', 'direct, topic, fanout or headers', 'direct')
-    .option('--internal', 'only other exchanges may publish to it', false)
+    .option('--internal', 'only other exchanges may publish to it')
     .option('--alternate <exchange>', 'gets what no binding matches (alternate-exchange)');
   addCommonFlags(command, terminal).action(async (name: string, flags: ExchangeFlags) => {
     await runVerb(terminal, flags, 'declare', async ({ connection, output }) => {
-      const { type, autoDelete, internal, passive } = flags;
-      const durable = !flags.transient;
+      const { type, transient = false, autoDelete = false, internal = false, passive = false } = flags;
       await connection.declareExchange(name, {
         type,
-        durable,
+        durable: !transient,
         autoDelete,
         internal,
         passive,
@@ -103,15 +103,15 @@ function configureExchange(command: Command, terminal: Terminal): void {
 
 function addCommonFlags(command: Command, terminal: Terminal): Command {
   command
-    .option('--transient', 'gone when the broker restarts', false)
-    .option('--auto-delete', 'gone after its last user', false)
-    .option('--passive', 'only check that it is there', false)
-    .option('-a, --argument <name=value>', 'an argument; may be given again', collectPair, {});
+    .option('--transient', 'gone when the broker restarts')
+    .option('--auto-delete', 'gone after its last user')
+    .option('--passive', 'only check that it is there')
+    .option('-a, --argument <name=value>', 'an argument; may be given again', collectPair);
   return addConnectionFlags(command, terminal);
 }
 
-function allArguments(flags: CommonFlags, known: ReadonlyMap<string, string>): Record<string, unknown> {
-  const all: Record<string, unknown> = { ...flags.argument };
+function allArguments(flags: CommonFlags, known: ReadonlyMap<string, string>): Pairs {
+  const all: Record<string, Json> = { ...flags.argument };
   for (const [flag, value] of Object.entries(flags)) {
     const name = known.get(flag);
     if (name === undefined) continue;

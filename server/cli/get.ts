@@ -18,7 +18,7 @@ export function configure(command: Command, terminal: Terminal = processTerminal
   command
     .argument('<queue>')
     .option('-n, --count <number>', 'take up to this many', wholeNumber(1), 1)
-    .option('--ack', 'ack each message after printing it (the default)', true)
+    .option('--ack', 'ack each message after printing it', true)
     .option('--no-ack', 'let the broker forget messages as it sends them')
     .addOption(new Option('--requeue', 'put everything back at the end').conflicts('ack'))
     .action(async (queue: string, flags: Flags) => {

@@ -13,11 +13,11 @@ import { processTerminal, type Terminal } from './terminal.ts';
 const AT_ONCE = 1_000; // unconfirmed publishes: enough to fill a batch each turn, few enough to hold in memory
 
 interface Flags extends ConnectionFlags {
-  readonly header: Pairs;
-  readonly property: Readonly<Record<string, string>>;
-  readonly persistent: boolean;
+  readonly header?: Pairs;
+  readonly property?: Readonly<Record<string, string>>;
+  readonly persistent?: true;
   readonly count: number;
-  readonly mandatory: boolean;
+  readonly mandatory?: true;
 }
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
@@ -25,11 +25,11 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .argument('<exchange>', 'where to; "" is the default exchange')
     .argument('<key>', 'the routing key; a queue name with the default exchange')
     .argument('[body]', '- or nothing: each line of the standard input is a message')
-    .option('-H, --header <name=value>', 'a header; may be given again', collectPair, {})
-    .option('-p, --property <name=value>', `a property: ${[...propertyOptions.keys()].join(' ')}`, collectText, {})
-    .option('--persistent', 'keep the message across a restart of the broker', false)
+    .option('-H, --header <name=value>', 'a header; may be given again', collectPair)
+    .option('-p, --property <name=value>', `a property: ${[...propertyOptions.keys()].join(' ')}`, collectText)
+    .option('--persistent', 'keep the message across a restart of the broker')
     .option('--count <number>', 'publish the body this many times', wholeNumber(1), 1)
-    .option('--mandatory', 'fail when no queue gets the message', false)
+    .option('--mandatory', 'fail when no queue gets the message')
     .action(async (exchange: string, key: string, body: string | undefined, flags: Flags) => {
       await runVerb(terminal, flags, 'publish', (work) => publishAll(work, terminal, { exchange, key, body, flags }));
     });
@@ -139,9 +139,9 @@ const propertyOptions: ReadonlyMap<string, (text: string) => PublishOptions> = n
   ['appId', (appId) => ({ appId })],
 ]);
 
-function publishOptions({ header, property, persistent, mandatory }: Flags): PublishOptions {
-  let options: PublishOptions = { persistent, unroutable: mandatory ? 'fail' : 'ignore' };
-  if (Object.keys(header).length > 0) options = { ...options, headers: { ...header } };
+function publishOptions({ header, property = {}, persistent, mandatory }: Flags): PublishOptions {
+  let options: PublishOptions = { persistent: persistent === true, unroutable: mandatory ? 'fail' : 'ignore' };
+  if (header !== undefined) options = { ...options, headers: header };
   for (const [name, text] of Object.entries(property)) {
     const option = propertyOptions.get(name);
     if (option === undefined)

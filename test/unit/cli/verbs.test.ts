@@ -18,8 +18,8 @@ let mq: Connection;
 let url = '';
 
 beforeAll(async () => {
-  broker = createBroker({ httpPort: 0 });
-  url = (await broker.listen()).url;
+  broker = createBroker();
+  url = (await broker.listen({ port: 0 })).url;
   mq = await connect(url, { reconnect: false });
 });
 
