@@ -15,8 +15,9 @@ import { Session, type Listeners } from './session.ts';
 import { StatsFeed } from './stats-feed.ts';
 import type { MessagesOf, QueueBody, Topology } from './topology.ts';
 import type { Transport } from './transport.ts';
+import type { Fields } from './wire.ts';
 import type { Handler, Worker } from './worker.ts';
-import type { Answer, OperationName, Request } from '../../shared/protocol/control.ts';
+import type { Answer, OperationName } from '../../shared/protocol/control.ts';
 
 /** How many servers of {@link Connection.serve} run at a time here. */
 export interface ServeOptions {
@@ -180,7 +181,7 @@ export class Connection<T extends Topology = Topology> {
    * console.log(broker.messages);
    * ```
    */
-  call<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
+  call<Name extends OperationName>(op: Name, fields: Fields<Name>): Promise<Answer<Name>> {
     return this.#session.request(op, fields);
   }
 

@@ -2,9 +2,9 @@
 // Always: (1) exchanges come before queues, both before bindings, and all leave without waiting for each other; (2) every difference is found before
 // any is told: one error names them all. Refuses: to change what exists.
 
-import type { Json, JsonObject } from '../../shared/protocol/control.ts';
 import { type Duration, toMs } from './duration.ts';
 import { LeveretError } from './error.ts';
+import type { Arguments } from './options.ts';
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from './topology.ts';
 import type { Wire } from './wire.ts';
 
@@ -47,8 +47,8 @@ async function declareQueue(wire: Wire, queue: string, spec: QueueSpec): Promise
   const error = await refusal(wire.request('queue.declare', { queue, durable, exclusive, autoDelete, arguments: args }));
   if (error === undefined) return undefined;
   const theirs = await wire.request('queue.inspect', { queue });
-  const current: JsonObject = { durable: theirs.durable, exclusive: theirs.exclusive, autoDelete: theirs.autoDelete, ...theirs.arguments };
-  const wanted: JsonObject = { durable, exclusive, autoDelete, ...args };
+  const current: Arguments = { durable: theirs.durable, exclusive: theirs.exclusive, autoDelete: theirs.autoDelete, ...theirs.arguments };
+  const wanted: Arguments = { durable, exclusive, autoDelete, ...args };
   const lines: string[] = [];
   for (const name of Object.keys({ ...current, ...wanted })) {
     const [before, after] = [JSON.stringify(current[name]), JSON.stringify(wanted[name])];
@@ -70,7 +70,7 @@ async function refusal(request: Promise<unknown>): Promise<LeveretError | undefi
   }
 }
 
-function queueArguments(spec: QueueSpec): JsonObject {
+function queueArguments(spec: QueueSpec): Arguments {
   const { deadLetter } = spec;
   const ms = (duration: Duration | undefined): number | undefined => (duration === undefined ? undefined : toMs(duration));
   return defined({
@@ -89,13 +89,13 @@ function queueArguments(spec: QueueSpec): JsonObject {
   });
 }
 
-function defined(fields: Readonly<Record<string, Json | undefined>>): JsonObject {
-  const all: JsonObject = {};
+function defined(fields: Readonly<Record<string, unknown>>): Arguments {
+  const all: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) if (value !== undefined) all[name] = value;
   return all;
 }
 
-function bindings({ from, keys = [''], match = {}, bindings: more = [] }: ExchangeSpec | QueueSpec): [from: string, bound: { key: string; arguments: JsonObject }][] {
+function bindings({ from, keys = [''], match = {}, bindings: more = [] }: ExchangeSpec | QueueSpec): [from: string, bound: { key: string; arguments: Arguments }][] {
   const all: readonly BindingSpec[] = from === undefined ? more : [{ from, keys, match }, ...more];
   return all.flatMap((binding) => (binding.keys ?? ['']).map((key): ReturnType<typeof bindings>[number] => [binding.from, { key, arguments: { ...binding.match } }]));
 }

@@ -1,6 +1,8 @@
-// What the calls of the client take and give: types alone. Every duration is a Duration; every limit has its default beside it.
+// What the calls of the client take and give: types alone.
+// Always: every duration is a Duration; every limit and default stands beside its option.
+// Refuses: anything that runs.
 
-import type { BrokerSample, Json, Limits, QueueDetails, QueueSample } from '../../shared/protocol/control.ts';
+import type { BrokerSample, Limits, QueueDetails, QueueSample } from '../../shared/protocol/control.ts';
 import type { Duration } from './duration.ts';
 import type { LeveretError } from './error.ts';
 import type { ConnectionState } from './phase.ts';
@@ -73,7 +75,7 @@ export interface PublishDefaults extends PublishBehaviour {
 export type Headers = Readonly<Record<string, unknown>>;
 
 /** Arguments by their AMQP names, in the JSON form of docs/protocol.md: plain JSON, or `{ $amqp: type, value }` for a type that JSON has not. */
-export type Arguments = Readonly<Record<string, Json>>;
+export type Arguments = Readonly<Record<string, unknown>>;
 
 /**
  * What `publish` takes beside key and body.

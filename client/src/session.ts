@@ -3,7 +3,7 @@
 // (3) tries never end (unless reconnect is false or the broker refused the very first one for good), and the wait between two is jittered.
 // Refuses: to give up silently: each change of phase is told, with its reason.
 
-import { PROTOCOL_VERSION, type Answer, type EventMessage, type OperationName, type Request } from '../../shared/protocol/control.ts';
+import { PROTOCOL_VERSION, type Answer, type EventMessage, type OperationName } from '../../shared/protocol/control.ts';
 import { type Reader, protocolError } from './codec.ts';
 import { toMs } from './duration.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
@@ -12,7 +12,7 @@ import { Phase, checkEdge, stateNames, type ConnectionState } from './phase.ts';
 import { realPorts, type ClientPorts } from './ports.ts';
 import { Publisher, type PublisherOwner } from './publisher.ts';
 import type { Transport } from './transport.ts';
-import { Wire, type WireOwner } from './wire.ts';
+import { type Fields, Wire, type WireOwner } from './wire.ts';
 
 /** What lives on a numbered handle and comes back after a reconnect. */
 export interface Handle {
@@ -99,7 +99,7 @@ export class Session implements WireOwner, PublisherOwner {
   }
 
   /** One operation. Without a connection it waits for one; on a connection that is lost meanwhile it is rejected, for it may be done or not. */
-  async request<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
+  async request<Name extends OperationName>(op: Name, fields: Fields<Name>): Promise<Answer<Name>> {
     return (await this.opening()).request(op, fields);
   }
 

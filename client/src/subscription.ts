@@ -3,12 +3,12 @@
 // (they are gone after the turn), and are bounded by maxMessageBytes; (2) the handle stays taken until the broker has answered the close, and what arrives
 // meanwhile is given back. Refuses: to keep messages (feed.ts, worker.ts do).
 
-import type { EventMessage, Request, Sample } from '../../shared/protocol/control.ts';
+import type { EventMessage, Sample } from '../../shared/protocol/control.ts';
 import { Frame, type Reader as Payload, protocolError } from './codec.ts';
 import { LeveretError } from './error.ts';
 import { Message } from './message.ts';
 import type { Session } from './session.ts';
-import type { Wire } from './wire.ts';
+import type { Fields, Wire } from './wire.ts';
 
 /** Who reads. */
 export interface Reader<B> {
@@ -27,6 +27,8 @@ export interface Reader<B> {
 const closeOps = { consume: 'consumer.cancel', 'tap.open': 'tap.close', 'stats.open': 'stats.close' } as const;
 type OpenOp = keyof typeof closeOps;
 
+type Loose<Op extends OpenOp> = Op extends OpenOp ? Omit<Fields<Op>, 'handle'> : never;
+
 export class Subscription<B> {
   readonly #session: Session;
   readonly #reader: Reader<B>;
@@ -39,12 +41,12 @@ export class Subscription<B> {
   #pieces: Uint8Array[] = [];
   #missingBytes = 0;
 
-  constructor(session: Session, op: OpenOp, fields: Omit<Request<OpenOp>, 'handle'>, reader: Reader<B>) {
+  constructor(session: Session, op: OpenOp, fields: Loose<OpenOp>, reader: Reader<B>) {
     this.#session = session;
     this.#reader = reader;
     this.#op = op;
     this.#handle = session.take(this);
-    this.#ask = (wire) => wire.request(op, { ...fields, handle: this.#handle } as Request<OpenOp>);
+    this.#ask = (wire) => wire.request(op, { ...fields, handle: this.#handle } as Fields<OpenOp>);
     session.start(this);
   }
 

@@ -3,9 +3,10 @@
 // connection is still there; (2) text and binary leave in the order asked for: publishes and settles of this turn go before the next request;
 // (3) what a peer sends wrong ends this wire in one place, `#guard`. Refuses: to know what handles mean (session.ts).
 
-import type { AnswerMessage, Answer, EventMessage, OperationName, Request } from '../../shared/protocol/control.ts';
+import type { Answer, AnswerMessage, EventMessage, OperationName, Request } from '../../shared/protocol/control.ts';
 import { FRAME_END, Frame, Reader, Writer, protocolError } from './codec.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
+import type { Arguments } from './options.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Link, LinkHandlers, Transport } from './transport.ts';
 
@@ -21,6 +22,9 @@ export interface WireOwner {
   /** Before a request: what this turn wants sent first. */
   flush(): void;
 }
+
+/** What an operation takes; `arguments` are whatever JSON makes of them. */
+export type Fields<Name extends OperationName> = Name extends OperationName ? Omit<Request<Name>, 'arguments'> & { readonly arguments?: Arguments } : never;
 
 interface Waiting {
   answer(ok: unknown): void;
@@ -69,7 +73,7 @@ export class Wire implements LinkHandlers {
     look();
   }
 
-  request<Name extends OperationName>(op: Name, fields: Request<Name>): Promise<Answer<Name>> {
+  request<Name extends OperationName>(op: Name, fields: Fields<Name>): Promise<Answer<Name>> {
     return new Promise((resolve, reject) => {
       if (!this.alive) return reject(this.#gone('is gone'));
       this.#owner.flush();
