@@ -2,12 +2,13 @@
 //
 //   u8 n · exchange (n bytes) · u8 m · routing key (m bytes) · class u16 = 60 · weight u16 = 0 · body size u64 · flags u16 · properties · body
 //
-// Always: (1) `read` checks the whole run once, header table included, so no getter can fail on a run that was read; (2) nothing is
-// decoded until a getter asks; (3) a Content is a reusable reader: it is a view, and lives no longer than the turn that made it.
+// Always: (1) `read` checks the whole run once, header table included; only a getter of a name that is not UTF-8 can still throw 502; (2) nothing
+// is decoded until a getter asks; (3) a Content is a reusable reader: it is a view, and lives no longer than the turn that made it.
 // Refuses: to own bytes (the log does) and to re-encode what a publisher sent (field types would be lost).
 // The layout is frozen: logs on disk hold it. AMQP 0-9-1, 4.2.6 (content framing) and the basic class's properties.
 
-import { decodeProperties, encodeContentHeader, type Properties } from './amqp/properties.ts';
+import { readU32 } from './bytes.ts';
+import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from './amqp/properties.ts';
 import { checkTable, decodeTable, type FieldTable } from './amqp/table.ts';
 import { AmqpError, ReplyCode } from './error.ts';
 import { decodeUtf8, utf8Length, writeShortString } from './text.ts';
@@ -30,8 +31,6 @@ export const PropertyFlag = {
   ClusterId: 1 << 2,
 } as const;
 
-// class, weight, body size, flags
-export const CONTENT_HEADER_FIXED_BYTES = 14;
 const BASIC_CLASS = 60;
 const HEADER_TABLE_BYTES_MAX = 65_536; // security.md: header table 64 KiB
 
@@ -74,9 +73,9 @@ export class Content {
     this.propertiesStart = header + CONTENT_HEADER_FIXED_BYTES;
     if (this.propertiesStart > end) throw malformed('content header cut short');
     if (((bytes[header] as number) << 8 | (bytes[header + 1] as number)) !== BASIC_CLASS) throw malformed('class is not basic (60)');
-    const high = u32(bytes, header + 4);
+    const high = readU32(bytes, header + 4);
     if (high > 0x1f_ffff) throw malformed('body size above 2^53 - 1');
-    this.bodyBytes = high * 0x1_0000_0000 + u32(bytes, header + 8);
+    this.bodyBytes = high * 0x1_0000_0000 + readU32(bytes, header + 8);
     this.flags = ((bytes[header + 12] as number) << 8) | (bytes[header + 13] as number);
     this.bodyStart = this.#readProperties(end);
     if (this.end - this.bodyStart > this.bodyBytes) throw malformed('more body than its header says');
@@ -114,7 +113,7 @@ export class Content {
     this.deliveryMode = 0;
     this.priority = -1;
     let at = this.propertiesStart;
-    if ((flags & 0xfffc) === 0x1000) {
+    if (flags === PropertyFlag.DeliveryMode) {
       // delivery-mode alone: what most publishers send
       if (at >= end) throw malformed('properties cut short');
       this.deliveryMode = bytes[at] as number;
@@ -125,7 +124,7 @@ export class Content {
     if (flags & PropertyFlag.ContentEncoding) at = skipShortString(bytes, at, end);
     if (flags & PropertyFlag.Headers) {
       if (at + 4 > end) throw malformed('header table cut short');
-      const tableEnd = at + 4 + u32(bytes, at);
+      const tableEnd = at + 4 + readU32(bytes, at);
       if (tableEnd > end) throw malformed('header table runs past the end');
       if (tableEnd - at > HEADER_TABLE_BYTES_MAX) throw malformed(`header table above ${HEADER_TABLE_BYTES_MAX} bytes`);
       checkTable(bytes, at, tableEnd);
@@ -168,9 +167,6 @@ export function spliceContent(exchange: string, key: string, header: Uint8Array,
   return run;
 }
 
-function u32(bytes: Uint8Array, at: number): number {
-  return (((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)) >>> 0;
-}
 function octet(bytes: Uint8Array, at: number, end: number): number {
   if (at >= end) throw malformed('properties cut short');
   return bytes[at] as number;

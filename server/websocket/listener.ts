@@ -43,6 +43,11 @@ export function isLoopback(address: string): boolean {
   return address !== '' && loopback.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
 }
 
+/** Of a URL: IPv6 addresses come in brackets. */
+function isLoopbackName(hostname: string): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || (isIPv4(hostname) && isLoopback(hostname));
+}
+
 export class Listener implements ConnectionOwner {
   readonly #options: ListenerOptions;
   readonly #server: WebSocketServer;
@@ -72,7 +77,7 @@ export class Listener implements ConnectionOwner {
 
   /** An HTTP request that asks to become a WebSocket. `socket` is the server's net.Socket. */
   upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const refusal = this.#refusal(request);
+    const refusal = this.#refusal(request, socket.localAddress ?? '');
     if (refusal !== undefined) {
       refuse(socket, refusal.status, refusal.text);
       return;
@@ -127,10 +132,10 @@ export class Listener implements ConnectionOwner {
     this.#server.close();
   }
 
-  #refusal(request: IncomingMessage): { status: 400 | 403 | 503; text: string } | undefined {
+  #refusal(request: IncomingMessage, localAddress: string): { status: 400 | 403 | 503; text: string } | undefined {
     if (this.#isDraining) return { status: 503, text: 'the server shuts down' };
     const { origin, host } = request.headers;
-    if (origin !== undefined && !this.#isOwnOrigin(origin, host)) {
+    if (origin !== undefined && !this.#isOwnOrigin(origin, host, localAddress)) {
       return { status: 403, text: `pages from ${origin} may not connect; the setting "origins" lists those that may` };
     }
     const asked = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
@@ -142,11 +147,19 @@ export class Listener implements ConnectionOwner {
     return { status: 400, text };
   }
 
-  /** The page came from this server, or from an origin that the operator listed. */
-  #isOwnOrigin(origin: string, host: string | undefined): boolean {
+  /**
+   * The page came from this server, or from an origin that the operator listed. A page of this machine may talk to a server that it reached by a
+   * loopback name, on whatever port it was served. Any other name for a loopback address is how DNS rebinding looks: it has to be listed.
+   */
+  #isOwnOrigin(origin: string, host: string | undefined, localAddress: string): boolean {
     const { origins } = this.#options;
     if (origins.includes('*') || origins.includes(origin)) return true;
-    return host !== undefined && URL.canParse(origin) && /^https?:/.test(origin) && new URL(origin).host === host.toLowerCase();
+    if (host === undefined || !URL.canParse(origin) || !URL.canParse(`http://${host}`)) return false;
+    const page = new URL(origin);
+    const server = new URL(`http://${host}`);
+    if (page.protocol !== 'http:' && page.protocol !== 'https:') return false;
+    if (isLoopbackName(server.hostname)) return isLoopbackName(page.hostname);
+    return !isLoopback(localAddress) && page.host === host.toLowerCase();
   }
 
   #overLimit(address: string): string | undefined {
