@@ -180,6 +180,7 @@ describe('exclusive', () => {
     const owner = await broker.connect();
     await owner.declare('q', {}, { exclusive: true });
     await owner.send('q', 'm');
+    // the close is seen by the client's own end, at once
     await owner.close();
     const next = await broker.connect();
     expect(await next.do('queue.declare', { queue: 'q', exclusive: true })).toEqual({ queue: 'q', messageCount: 0, consumerCount: 0 });

@@ -57,21 +57,25 @@ const bindingKey = fc.constantFrom('a', 'b', 'a.b', 'a.*', '#', '*');
 const routingKey = fc.constantFrom('a', 'b', 'a.b', 'b.c.d', '');
 const sometimes = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> => fc.option(arbitrary, { nil: undefined, freq: 2 });
 
+const rarely = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.oneof({ weight: 3, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary });
+
 const spec: fc.Arbitrary<QueueSpec> = fc
-  .record(
-    {
-      maxLength: fc.nat({ max: 4 }),
-      maxBytes: fc.integer({ min: 20, max: 60 }),
-      maxPriority: fc.integer({ min: 1, max: 5 }),
-      ttlMs: fc.constantFrom(1_000, 2_300, 5_700),
-      deadTo: fc.constantFrom('original key', 'q0', 'q1', 'q2', 'q3', 'fanout'),
-      deliveryLimit: fc.nat({ max: 3 }),
-      single: fc.constant(true),
-      autoDelete: fc.constant(true),
-    },
-    { requiredKeys: [] },
-  )
-  .map(({ deadTo, ...rest }) => ({ ...rest, ...deadTarget(deadTo) }));
+  .record({
+    maxLength: rarely(fc.constantFrom(0, 1, 2, 2, 3, 3, 5)),
+    maxBytes: rarely(fc.integer({ min: 20, max: 60 })),
+    maxPriority: rarely(fc.integer({ min: 1, max: 5 })),
+    ttlMs: rarely(fc.constantFrom(1_000, 2_300, 5_700)),
+    deadTo: sometimes(fc.constantFrom('original key', 'q0', 'q1', 'q2', 'q3', 'fanout')),
+    deliveryLimit: rarely(fc.nat({ max: 3 })),
+    single: rarely(fc.constant(true)),
+    autoDelete: rarely(fc.constant(true)),
+  })
+  .map(({ deadTo, ...rest }) => ({ ...withoutUndefined(rest), ...deadTarget(deadTo) }));
+
+function withoutUndefined<T extends object>(record: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+}
 
 function deadTarget(to: string | undefined): QueueSpec {
   if (to === undefined) return {};
@@ -79,9 +83,8 @@ function deadTarget(to: string | undefined): QueueSpec {
   return to === 'fanout' ? { deadExchange: 'amq.fanout' } : { deadExchange: '', deadKey: to };
 }
 
-const declare = fc
-  .record({ do: fc.constant('declare' as const), queue, spec, empty: fc.boolean() })
-  .map(({ empty, ...command }): Command => {
+const declare = (which: fc.Arbitrary<number>): fc.Arbitrary<Command> =>
+  fc.record({ do: fc.constant('declare' as const), queue: which, spec, empty: fc.boolean() }).map(({ empty, ...command }) => {
     if (command.queue !== REJECTING) return empty ? { ...command, spec: {} } : command;
     // a queue that rejects has a length, and sends what expires there to any other
     return { ...command, spec: { ...command.spec, rejects: true, maxLength: 1 + (command.spec.maxLength ?? 1) } };
@@ -95,7 +98,7 @@ const publish: fc.Arbitrary<Command> = fc
   .record({
     do: fc.constant('publish' as const),
     session,
-    to: fc.oneof({ weight: 3, arbitrary: queue }, { weight: 2, arbitrary: exchange }),
+    to: fc.oneof({ weight: 3, arbitrary: queue }, { weight: 1, arbitrary: exchange }),
     key: routingKey,
     priority: fc.nat({ max: 7 }),
     expirationMs: sometimes(fc.constantFrom(1_100, 3_200, 7_400)),
@@ -124,15 +127,15 @@ const settle: fc.Arbitrary<Command> = fc.record({
   multiple: fc.boolean(),
 });
 
-export const command: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 5, arbitrary: declare },
-  { weight: 4, arbitrary: binding },
+const command: fc.Arbitrary<Command> = fc.oneof(
+  { weight: 2, arbitrary: declare(queue) },
+  { weight: 3, arbitrary: binding },
   { weight: 14, arbitrary: publish },
-  { weight: 5, arbitrary: fc.record({ do: fc.constant('get' as const), session, queue, noAck: fc.boolean() }) },
-  { weight: 4, arbitrary: consume },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('get' as const), session, queue, noAck: fc.boolean() }) },
+  { weight: 5, arbitrary: consume },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick: fc.nat({ max: 9 }) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('grant' as const), pick: fc.nat({ max: 9 }), messages: fc.integer({ min: 1, max: 3 }) }) },
-  { weight: 8, arbitrary: settle },
+  { weight: 12, arbitrary: settle },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('settle all' as const), session, how: fc.constantFrom('ack' as const, 'nack' as const), requeue: fc.boolean() }),
@@ -142,6 +145,15 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant('advance' as const), ms: fc.constantFrom(1, 500, 1_000, 3_000) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('close' as const), session }) },
 );
+
+/** A run begins with most queues declared and some bound. */
+export const commands: fc.Arbitrary<Command[]> = fc
+  .tuple(
+    fc.tuple(...QUEUES.map((_, i) => fc.option(declare(fc.constant(i)), { nil: undefined, freq: 8 }))),
+    fc.array(binding, { maxLength: 8 }),
+    fc.array(command, { minLength: 1, maxLength: 200, size: 'max' }),
+  )
+  .map(([declared, bound, rest]) => [...declared.filter((one) => one !== undefined), ...bound, ...rest]);
 
 /** The x-arguments that say what a spec says. */
 export function argumentsOf(wanted: QueueSpec): JsonObject {

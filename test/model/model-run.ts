@@ -29,6 +29,10 @@ export class ModelRun {
   /** Commands compared so far. */
   compared = 0;
 
+  get tally(): ReadonlyMap<string, number> {
+    return this.#model.tally;
+  }
+
   private constructor(broker: TestBroker, sessions: JsonSession[], observer: JsonSession) {
     this.#broker = broker;
     this.#sessions = sessions;
@@ -55,13 +59,17 @@ export class ModelRun {
 
   /** Everything that is left comes out in order. */
   async end(): Promise<void> {
-    for (let i = 0; i < SESSIONS; i++) await this.#close(i);
-    await this.#broker.idle();
-    if (this.#model.isAmbiguous) return;
-    await this.#compareCounters();
+    for (let i = 0; i < SESSIONS; i++) {
+      await this.#close(i);
+      if (this.#model.isAmbiguous) return;
+      await this.#broker.idle();
+      this.#compareDeliveries();
+      await this.#compareCounters();
+    }
     for (const queue of this.#model.queues.values()) {
-      const left = (await this.#observer.drain(queue.name)).map(seenAs);
-      expect(left, `what is left in ${queue.name}`).toEqual(queue.ready.map(heldAs));
+      const inbox = await this.#observer.consume(queue.name, { noAck: true });
+      await this.#broker.idle();
+      expect(inbox.deliveries.map(seenAs), `what is left in ${queue.name}`).toEqual(queue.ready.map(heldAs));
     }
   }
 
@@ -148,6 +156,7 @@ export class ModelRun {
       if (!(error instanceof OperationError)) throw error;
     }
     expect(answered, `${body} to '${exchange}' '${key}': how many queues took it`).toBe(routed);
+    if (routed === 0 && command.mandatory) this.#model.count('returned');
     if (routed === 0 && command.mandatory) this.#returned[command.session] = (this.#returned[command.session] ?? 0) + 1;
     expect(session.returns.length, 'messages returned').toBe(this.#returned[command.session]);
   }
@@ -159,10 +168,16 @@ export class ModelRun {
       expect((await session.fails('get', { queue: nameOf(queue) })).code).toBe(404);
       return;
     }
+    if (model.spec.single === true) {
+      // whoever is active, a get is not
+      expect((await session.fails('get', { queue: model.name })).code).toBe(405);
+      return;
+    }
     const held = this.#model.get(model, index, noAck);
     const message = await session.get(model.name, noAck);
     expect(message && seenAs(message), `got from ${model.name}`).toEqual(held && heldAs(held));
     if (message === undefined) return;
+    this.#model.count('got');
     this.#checkTag(index, message.tag, noAck);
     if (!noAck) this.#model.gotTag(message.tag);
   }
@@ -281,6 +296,8 @@ export class ModelRun {
     expect(queue.eligible.includes(model), `a delivery of ${queue.name} to a consumer that is not active`).toBe(true);
     expect(roomOf(model), `a delivery of ${queue.name} beyond prefetch or credit`).toBeGreaterThan(0);
     this.#matched.add(held);
+    this.#model.count(held.redelivered ? 'redelivered' : 'delivered');
+    if (queue.spec.single === true && model !== queue.firstConsumer) this.#model.count('taken by the next single consumer');
     this.#checkTag(model.session, delivery.tag, model.noAck);
     model.credit--;
     if (model.noAck) queue.acked++;

@@ -63,6 +63,7 @@ export class ModelQueue {
   /** Handed to consumers in this command, in order; the observations tell to which. */
   handedOver: Held[] = [];
   consumers: ModelConsumer[] = [];
+  firstConsumer: ModelConsumer | undefined;
   isDeleted = false;
   published = 0;
   acked = 0;
@@ -120,9 +121,15 @@ export class ReferenceBroker {
   unacked: ModelUnacked[][];
   /** The specification leaves open what comes next. */
   isAmbiguous = false;
+  /** How often each rule was at work: a suite in which one never is proves nothing about it. */
+  readonly tally = new Map<string, number>();
 
   constructor(sessions: number) {
     this.unacked = Array.from({ length: sessions }, () => []);
+  }
+
+  count(what: string): void {
+    this.tally.set(what, (this.tally.get(what) ?? 0) + 1);
   }
 
   route(exchange: string, key: string): ModelQueue[] {
@@ -144,6 +151,7 @@ export class ReferenceBroker {
       if (queue.spec.rejects === true && this.#wouldOverflow(queue, body)) {
         queue.refused++;
         refused = true;
+        this.count('refused');
       } else {
         victims.push(...this.#enqueue(queue, body, key, priority, expirationMs, []));
       }
@@ -169,14 +177,17 @@ export class ReferenceBroker {
 
   consume(consumer: ModelConsumer): void {
     consumer.queue.consumers.push(consumer);
+    consumer.queue.firstConsumer ??= consumer;
     this.#handOver(consumer.queue);
   }
 
   cancel(consumer: ModelConsumer): void {
     const { queue } = consumer;
     queue.consumers = queue.consumers.filter((other) => other !== consumer);
-    if (queue.spec.autoDelete === true && queue.consumers.length === 0) this.delete(queue);
-    else this.#handOver(queue);
+    if (queue.spec.autoDelete === true && queue.consumers.length === 0) {
+      this.count('auto-deleted');
+      this.delete(queue);
+    } else this.#handOver(queue);
   }
 
   delete(queue: ModelQueue): void {
@@ -205,6 +216,8 @@ export class ReferenceBroker {
     for (const { consumer } of chosen) if (consumer !== undefined) consumer.unacked--;
     const alive = chosen.filter((one) => !one.queue.isDeleted);
     const victims: Victim[] = [];
+    this.count(chosen.length > 1 ? `${how} of several` : how);
+    if (chosen.length > alive.length) this.count('settled after the queue went');
     if (how === 'ack') for (const { queue } of alive) queue.acked++;
     else if (how === 'discard') for (const { queue, held } of alive) victims.push({ queue, held, reason: 'rejected' });
     else victims.push(...this.#giveBack(alive, how === 'requeue'));
@@ -266,11 +279,16 @@ export class ReferenceBroker {
   #giveBack(deliveries: readonly ModelUnacked[], counts: boolean): Victim[] {
     const victims: Victim[] = [];
     const touched = new Set<ModelQueue>();
+    const spent = new Map<ModelQueue, number>();
     for (const { queue, held } of deliveries) {
       held.redelivered = true;
       if (counts) held.deliveryCount++;
-      if (counts && held.deliveryCount > (queue.spec.deliveryLimit ?? Infinity)) victims.push({ queue, held, reason: 'delivery_limit' });
-      else queue.ready.push(held);
+      if (counts && held.deliveryCount > (queue.spec.deliveryLimit ?? Infinity)) {
+        victims.push({ queue, held, reason: 'delivery_limit' });
+        // by tag or by place in the queue: not said
+        if (held.seq < (spent.get(queue) ?? -1)) this.isAmbiguous = true;
+        spent.set(queue, held.seq);
+      } else queue.ready.push(held);
       touched.add(queue);
     }
     for (const queue of touched) {
@@ -315,6 +333,7 @@ export class ReferenceBroker {
       const next: Victim[] = [];
       for (const victim of level) {
         victim.queue.lost++;
+        this.count(victim.reason);
         if (victim.queue.spec.deadExchange !== undefined) next.push(...this.#deadLetter(victim));
       }
       level = next;
@@ -325,7 +344,11 @@ export class ReferenceBroker {
     const { deadExchange = '', deadKey } = queue.spec;
     const deaths = [{ queue: queue.name, reason }, ...held.deaths.filter((death) => death.queue !== queue.name || death.reason !== reason)];
     const key = deadKey ?? held.key;
-    const targets = this.route(deadExchange, key).filter((target) => reason === 'rejected' || !isCycle(deaths, target.name));
+    const routed = this.route(deadExchange, key);
+    const targets = routed.filter((target) => reason === 'rejected' || !isCycle(deaths, target.name));
+    if (targets.length < routed.length) this.count('cycle');
+    this.count(targets.length === 0 ? 'dead-lettered nowhere' : 'dead-lettered');
+    if (held.deaths.length > 0) this.count('died again');
     const victims: Victim[] = [];
     if (targets.some((target) => target.room > 0 && target.spec.maxLength !== undefined)) this.isAmbiguous = true;
     const priority = this.priorities.get(held.body) ?? 0;

@@ -99,6 +99,7 @@ export class TestBroker {
   }
 
   async advance(ms: number): Promise<void> {
+    await this.idle();
     await this.clock.advance(ms, () => this.idle());
     await this.idle();
   }

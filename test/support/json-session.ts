@@ -159,7 +159,9 @@ export class JsonSession {
 
   /** How many queues took it. */
   async publish(exchange: string, key: string, body = '', properties: PropertiesJson = {}, mandatory = false): Promise<number> {
-    return (await this.do('publish', { exchange, key, body, properties, mandatory })).routed;
+    const { routed } = await this.do('publish', { exchange, key, body, properties, mandatory });
+    await this.#rest?.();
+    return routed;
   }
   /** Publishes each body straight to the queue, through the default exchange. */
   async send(queue: string, ...bodies: string[]): Promise<void> {
@@ -206,14 +208,19 @@ export class JsonSession {
     await this.do('consumer.cancel', { handle: inbox.handle });
   }
 
+  // Dead letters and dispatch come at the end of a turn, so these wait until the broker rests, where they can.
+
   async ack(tag: number, multiple = false): Promise<void> {
     await this.do('ack', { tag, multiple });
+    await this.#rest?.();
   }
   async nack(tag: number, more: { multiple?: boolean; requeue?: boolean } = {}): Promise<void> {
     await this.do('nack', { tag, ...more });
+    await this.#rest?.();
   }
   async reject(tag: number, requeue: boolean): Promise<void> {
     await this.do('reject', { tag, requeue });
+    await this.#rest?.();
   }
 
   inspect(queue: string): Promise<Answer<'queue.inspect'>> {
@@ -231,10 +238,12 @@ export class JsonSession {
   async close(): Promise<void> {
     if (this.#isOpen) this.#socket.close();
     await this.#closed;
+    await this.#rest?.();
   }
   async terminate(): Promise<void> {
     if (this.#isOpen) this.#socket.terminate();
     await this.#closed;
+    await this.#rest?.();
   }
 
   #onText(text: string): void {
