@@ -1,3 +1,5 @@
+// Base64 without Buffer, against Node.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { decodeBase64, encodeBase64, isBase64 } from '../../../shared/base64.ts';

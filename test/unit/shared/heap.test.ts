@@ -1,3 +1,5 @@
+// The binary heap against a sorted list.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Heap } from '../../../shared/heap.ts';

@@ -1,3 +1,5 @@
+// UTF-8 and short strings: strict, byte for byte, against TextEncoder and TextDecoder.
+
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../../../shared/bytes.ts';
