@@ -56,7 +56,8 @@ function load(flags: Flags): LoadedConfig {
       file: flags.config ?? process.env['LEVERET_CONFIG'],
     });
   } catch (error) {
-    if (error instanceof ConfigError) throw new CliError(ExitCode.Configuration, error.message, 'docs/configuration.md lists every setting');
+    if (error instanceof ConfigError)
+      throw new CliError(ExitCode.Configuration, error.message, 'docs/configuration.md lists every setting');
     throw error;
   }
 }
@@ -69,9 +70,15 @@ async function listen(leveret: Leveret, config: Config): Promise<{ host: string;
     await leveret.close();
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const other = 'use another one with --http-port, or --http-port 0 for any that is free';
-    if (code === 'EADDRINUSE') throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} is taken by another process`, other);
+    if (code === 'EADDRINUSE')
+      throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} is taken by another process`, other);
     if (code === 'EACCES') throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} may not be used by this user`, other);
-    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') throw new CliError(ExitCode.Configuration, `${host} is no address of this machine`, 'choose one with --host, or --host 0.0.0.0 for all');
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new CliError(
+        ExitCode.Configuration,
+        `${host} is no address of this machine`,
+        'choose one with --host, or --host 0.0.0.0 for all',
+      );
     throw error;
   }
 }
@@ -85,9 +92,14 @@ function greeting(config: Config, host: string, port: number): string {
     'Messages are kept in memory: they end with this process.',
   ];
   if (!isLoopback(host) && config.user === 'guest') {
-    lines.push('Nobody can log in from other machines: guest is for this one. Set a user: LEVERET_USER=name LEVERET_PASSWORD=secret, or user and password in the --config file.');
+    lines.push(
+      'Nobody can log in from other machines: guest is for this one. Set a user: LEVERET_USER=name LEVERET_PASSWORD=secret, or user and password in the --config file.',
+    );
   }
-  const login = config.user === 'guest' && config.password === 'guest' ? '' : ` (as ${config.user}: the password goes into --url ws://user:password@...)`;
+  const login =
+    config.user === 'guest' && config.password === 'guest'
+      ? ''
+      : ` (as ${config.user}: the password goes into --url ws://user:password@...)`;
   lines.push(
     `Try it in another terminal${login}:`,
     `  npx leveret declare queue hello${url}`,
