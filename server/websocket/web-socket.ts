@@ -24,6 +24,7 @@ export class WsSocket implements MessageSocket {
   #wasHeard = true;
   #isSilent = false;
   #isEnding = false;
+  #isAdmitted = false;
   readonly #countHello: () => void;
 
   constructor(ws: WebSocket, socket: Socket, clock: Clock, heartbeatMs: number) {
@@ -80,6 +81,7 @@ export class WsSocket implements MessageSocket {
   }
 
   admit(): void {
+    this.#isAdmitted = true;
     this.#socket.off('data', this.#countHello);
   }
 
@@ -91,7 +93,8 @@ export class WsSocket implements MessageSocket {
   #message(data: RawData, isBinary: boolean): void {
     this.#heard();
     if (this.#isEnding || !(data instanceof Uint8Array)) return;
-    if (isBinary) this.#handler?.onBinary(data);
+    if (!this.#isAdmitted && data.length > HELLO_BYTES_MAX) this.#tooBig();
+    else if (isBinary) this.#handler?.onBinary(data);
     else this.#handler?.onText(data.toString());
   }
 

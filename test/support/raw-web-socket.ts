@@ -30,6 +30,8 @@ export class RawWebSocket {
   #arrived: () => void = () => {};
   #code = 1006;
   readonly closed: Promise<number>;
+  /** Answers no ping any more. */
+  isMute = false;
 
   private constructor(socket: Socket, head: Buffer) {
     this.#socket = socket;
@@ -118,6 +120,6 @@ export class RawWebSocket {
     else if (opcode === Opcode.Close) {
       this.#code = payload.length >= 2 ? payload.readUInt16BE(0) : 1005;
       this.#socket.end();
-    } else if (opcode === Opcode.Ping) this.#socket.write(clientFrame(Opcode.Pong, payload));
+    } else if (opcode === Opcode.Ping && !this.isMute) this.#socket.write(clientFrame(Opcode.Pong, payload));
   }
 }
