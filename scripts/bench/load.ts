@@ -53,6 +53,7 @@ export class Load {
   }
 
   failed(reason: string): void {
+    this.#sending = false;
     this.#fail?.(new Error(reason));
   }
 

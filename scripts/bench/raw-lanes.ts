@@ -1,6 +1,6 @@
 // The two ends of a raw run: against the echo server, and against a queue of the broker with one auto-ack consumer.
 // Always: (1) both send the very same WebSocket messages of PUBLISH frames, encoded before the run; (2) a publisher stays within its
-// credit; (3) deliveries are counted frame by frame, as any receiver has to walk them.
+// credit; (3) what comes back is counted frame by frame, on both, as any receiver has to walk it.
 
 import { encodeContent } from '../../shared/content.ts';
 import { PROTOCOL_VERSION, SUBPROTOCOL } from '../../shared/protocol/control.ts';
@@ -61,9 +61,17 @@ const windowOf = ({ frameBytes }: Parcel): number => Math.floor(WINDOW_BYTES / f
 export async function openEcho(url: string, load: Parcel): Promise<Opened> {
   const socket = await RawSocket.open(url);
   const running = new Load({ size: load.chunkMessages, send: () => socket.write(load.chunk) }, windowOf(load));
-  socket.onMessage = (bytes) => running.received(bytes.length / load.frameBytes);
+  const frames = new FrameParser();
+  socket.onMessage = (bytes) => running.received(countFrames(frames, bytes, FrameType.Publish));
   socket.onClose = (reason) => running.failed(`echo: ${reason}`);
   return { load: running, close: () => socket.close() };
+}
+
+function countFrames(frames: FrameParser, bytes: Uint8Array, type: FrameType): number {
+  let count = 0;
+  frames.open(bytes);
+  while (frames.next()) if (frames.type === type) count++;
+  return count;
 }
 
 /** Publisher and consumer have a connection each, as the services they stand for would. */
@@ -92,12 +100,7 @@ export async function openQueue(url: string, queue: string, load: Parcel): Promi
       if (credits.type === FrameType.Credit) creditBytes += readCredit(bytes, credits.payloadStart, credits.payloadEnd);
     running.fill();
   };
-  consumer.onMessage = (bytes) => {
-    let delivered = 0;
-    deliveries.open(bytes);
-    while (deliveries.next()) if (deliveries.type === FrameType.Deliver) delivered++;
-    running.received(delivered);
-  };
+  consumer.onMessage = (bytes) => running.received(countFrames(deliveries, bytes, FrameType.Deliver));
   publisher.onClose = (reason) => running.failed(`publisher: ${reason}`);
   consumer.onClose = (reason) => running.failed(`consumer: ${reason}`);
   await consumer.request('consume', { handle: CONSUMER, queue, noAck: true });

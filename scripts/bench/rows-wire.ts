@@ -92,7 +92,7 @@ export const wireRows: readonly Row[] = [
   },
   {
     name: 'single',
-    what: 'one frame in each WebSocket message, echo alike',
+    what: 'one frame in each WebSocket message, and so the echo; deliveries come back in batches',
     unit: 'of echo',
     target: { at: 'least', value: 0.7 },
     measure: (effort) => {

@@ -64,12 +64,11 @@ export class Output {
   }
 
   #describe(message: Message): string {
-    const { exchange, key, id, attempt, redelivered, headers, properties } = message;
+    const { exchange, key, id, attempt, redelivered } = message;
     const bold = styled(this.#terminal, 'output', 'bold', printable(key === '' ? '""' : key));
     const facts = [exchange === '' ? '' : `from ${exchange}`, id, redelivered ? `redelivered, attempt ${attempt}` : ''];
-    for (const [name, value] of Object.entries({ ...properties, headers })) {
-      if (value === undefined || (name === 'headers' && Object.keys(headers).length === 0)) continue;
-      facts.push(`${name}=${typeof value === 'string' ? value : toJson(value)}`);
+    for (const [name, value] of Object.entries(message.properties)) {
+      if (value !== undefined) facts.push(`${name}=${typeof value === 'string' ? value : toJson(value)}`);
     }
     const head = styled(this.#terminal, 'output', 'dim', printable(facts.filter((fact) => fact !== '').join('  ')));
     return `${bold}  ${head}\n  ${bodyText(message.bytes)}`;
@@ -77,10 +76,10 @@ export class Output {
 }
 
 function messageFields(message: Message): Record<string, unknown> {
-  const { exchange, key, id, redelivered, attempt, properties, headers, bytes } = message;
+  const { exchange, key, id, redelivered, attempt, properties, bytes } = message;
   const text = utf8(bytes);
   const body = text === undefined ? { bodyBase64: Buffer.from(bytes).toString('base64') } : { body: text };
-  return { exchange, key, id, redelivered, attempt, properties: { ...properties, headers }, ...body };
+  return { exchange, key, id, redelivered, attempt, properties, ...body };
 }
 
 function bodyText(bytes: Uint8Array): string {
