@@ -89,9 +89,11 @@ export function checkCycles(sources: readonly Source[]): string[] {
 }
 
 export const FILE_LINES_MAX = 400;
+// Lists of cases, read one at a time.
+const TEST_FILE_LINES_MAX = 600;
 export const FUNCTION_LINES_MAX = 70;
 // How far below its record an entry may fall before the record must follow it down.
-const RECORD_SLACK_LINES = 20;
+const RECORD_SLACK_LINES = FUNCTION_LINES_MAX;
 
 /** What was longer than the limits when it was recorded: the list may only shrink. */
 export interface SizeRecord {
@@ -101,6 +103,7 @@ export interface SizeRecord {
 
 export function checkSizes(sources: readonly Source[], record: SizeRecord): string[] {
   const files = new Map(sources.map(({ path, lines }) => [path, lines]));
+  const fileMax = (path: string): number => (path.endsWith('.test.ts') ? TEST_FILE_LINES_MAX : FILE_LINES_MAX);
   const functions = new Map<string, number>();
   for (const source of sources) {
     // A test's functions are lists of cases; its file's length is limit enough.
@@ -110,18 +113,18 @@ export function checkSizes(sources: readonly Source[], record: SizeRecord): stri
       functions.set(key, Math.max(lines, functions.get(key) ?? 0));
     }
   }
-  return [...compare(files, record.files, FILE_LINES_MAX), ...compare(functions, record.functions, FUNCTION_LINES_MAX)];
+  return [...compare(files, record.files, fileMax), ...compare(functions, record.functions, () => FUNCTION_LINES_MAX)];
 }
 
-function compare(found: ReadonlyMap<string, number>, recorded: Readonly<Record<string, number>>, max: number): string[] {
+function compare(found: ReadonlyMap<string, number>, recorded: Readonly<Record<string, number>>, max: (name: string) => number): string[] {
   const complaints: string[] = [];
   for (const [name, lines] of found) {
-    const allowed = recorded[name] ?? max;
+    const allowed = recorded[name] ?? max(name);
     if (lines > allowed) complaints.push(`${name}: ${lines} lines, at most ${allowed}: split it`);
   }
   for (const [name, allowed] of Object.entries(recorded)) {
     const lines = found.get(name) ?? 0;
-    if (lines <= max) complaints.push(`${name}: ${lines} lines now, take it off the record`);
+    if (lines <= max(name)) complaints.push(`${name}: ${lines} lines now, take it off the record`);
     else if (lines < allowed - RECORD_SLACK_LINES) complaints.push(`${name}: ${lines} lines now, lower its record from ${allowed}`);
   }
   return complaints;
