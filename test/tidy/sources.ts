@@ -65,7 +65,9 @@ export function parseSource(path: string, text: string): Source {
   const { program, module } = parseSync(path, text);
   const functions: FunctionSpan[] = [];
   const uses: GlobalUse[] = [];
-  walk(program, undefined, (node, parent) => {
+  const root: unknown = program;
+  if (!isNode(root)) throw new Error(`${path} does not parse`);
+  walk(root, undefined, (node, parent) => {
     if (isFunction(node))
       functions.push({ name: functionName(node, parent), lines: lineOf(text, node.end) - lineOf(text, node.start) + 1 });
     const name = usedName(node, parent);
