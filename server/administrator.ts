@@ -22,9 +22,13 @@ export class Administrator implements Login {
     const isUser = timingSafeEqual(digest(user), this.#user);
     const isPassword = timingSafeEqual(digest(password), this.#password);
     if (user === LOOPBACK_USER && !isLoopback) {
-      throw new AmqpError(ReplyCode.AccessRefused, `user '${LOOPBACK_USER}' can only connect via localhost`, { hint: 'set a user and a password on the server: --config, LEVERET_USER and LEVERET_PASSWORD', path: '/user' });
+      throw new AmqpError(ReplyCode.AccessRefused, `user '${LOOPBACK_USER}' can only connect via localhost`, {
+        hint: 'set a user and a password on the server: --config, LEVERET_USER and LEVERET_PASSWORD',
+        path: '/user',
+      });
     }
-    if (!isUser || !isPassword) throw new AmqpError(ReplyCode.AccessRefused, 'login was refused: wrong user or password', { path: '/user' });
+    if (!isUser || !isPassword)
+      throw new AmqpError(ReplyCode.AccessRefused, 'login was refused: wrong user or password', { path: '/user' });
   }
 }
 

@@ -20,6 +20,9 @@ export interface Logs {
   readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
 }
 
+// What stands around a body at most: names, properties, a header table of 64 KiB. A client sends while its credit is above 0, so its last message
+// may be of the largest size: a window below that would make a debt of more than a window out of correct use.
+const CONTENT_OVERHEAD_BYTES = 131_072;
 /** How often a drain looks whether all is settled. */
 const DRAIN_LOOK_MS = 20;
 // For the close frames' answers.
@@ -40,13 +43,18 @@ export class Leveret implements ConnectionOwner {
   constructor(config: Config, logs: Logs) {
     this.#config = config;
     this.#logs = logs;
+    const { messageBytes } = config.limits;
     this.broker = new Broker({
       log: new MemoryLog(),
       clock: this.#clock,
       random: new SystemRandom(),
       turns: new SystemTurns(),
       notices: logs.notices,
-      limits: { ...defaultLimits, messageBytes: config.limits.messageBytes },
+      limits: {
+        ...defaultLimits,
+        messageBytes,
+        publisherWindowBytes: Math.max(defaultLimits.publisherWindowBytes, messageBytes + CONTENT_OVERHEAD_BYTES),
+      },
     });
     this.#settings = {
       broker: this.broker,
@@ -72,7 +80,7 @@ export class Leveret implements ConnectionOwner {
       unauthenticatedMax: limits.connectionsUnauthenticated,
       logFor: this.#logs.logFor,
     });
-    const http = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head));
+    const http = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), this.#clock);
     const address = await http.listen(host, port);
     this.#http = http;
     this.#listener = listener;
@@ -88,7 +96,9 @@ export class Leveret implements ConnectionOwner {
     return connection;
   }
 
-  opened(): void {}
+  opened(): void {
+    // counted from the start: memory has no peers that do not log in
+  }
   closed(connection: Connection): void {
     this.#connections.delete(connection);
   }

@@ -7,8 +7,8 @@
 import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject } from 'ajv';
 import { parse, TomlError } from 'smol-toml';
-import { nearest } from './config-nearest.ts';
 import { lineOfKey } from './config-lines.ts';
+import { nearest } from './config-nearest.ts';
 
 export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -163,7 +163,11 @@ function readEnvironment(environment: Readonly<Record<string, string | undefined
 function fromText(key: string, text: string): unknown {
   const setting = SETTINGS.find((candidate) => candidate.key === key);
   if (typeof setting?.default === 'number') return /^-?\d+$/.test(text) ? Number(text) : text;
-  if (Array.isArray(setting?.default)) return text.split(',').map((part) => part.trim()).filter((part) => part !== '');
+  if (Array.isArray(setting?.default))
+    return text
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
   return text;
 }
 

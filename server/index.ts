@@ -104,7 +104,7 @@ class Embedded implements EmbeddedBroker {
 }
 
 function logsTo(log: BrokerOptions['log']): Logs {
-  const silent = (): void => {};
+  const silent = (): void => undefined;
   const to = log ?? { debug: silent, info: silent, warn: silent, error: silent };
   return {
     notices: { notice: (notice) => to.debug(notice.fields, notice.text) },

@@ -75,7 +75,7 @@ class MemoryPair implements Link {
         this.#isPaused = false;
         this.#schedule();
       },
-      admit: () => {},
+      admit: () => undefined,
     };
   }
 

@@ -5,20 +5,24 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '../ports.ts';
 import { answerHealth } from './health.ts';
 
 const REQUEST_MS_MAX = 10_000; // security.md: handshake 10 s
 const HEADER_BYTES_MAX = 16_384;
-const ABOUT = 'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs.\n';
+const ABOUT =
+  'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs.\n';
 
 export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
 
 export class HttpServer {
   readonly #server: Server;
+  readonly #clock: Clock;
   readonly #sockets = new Set<Socket>();
   #hasEnded = false;
 
-  constructor(upgrade: Upgrade) {
+  constructor(upgrade: Upgrade, clock: Clock) {
+    this.#clock = clock;
     this.#server = createServer(
       { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: REQUEST_MS_MAX, requestTimeout: REQUEST_MS_MAX, noDelay: true },
       answer,
@@ -60,11 +64,11 @@ export class HttpServer {
     if (!this.#hasEnded) gone.push(new Promise((resolve) => this.#server.once('close', () => resolve())));
     this.stopListening();
     this.#server.closeIdleConnections();
-    const cut = setTimeout(() => {
+    const cut = this.#clock.setTimer(this.#clock.now() + graceMs, () => {
       for (const socket of this.#sockets) socket.destroy();
-    }, graceMs);
+    });
     await Promise.all(gone);
-    clearTimeout(cut);
+    cut.cancel();
   }
 }
 
@@ -77,7 +81,8 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   const isRead = request.method === 'GET' || request.method === 'HEAD';
   if (path === '/health' && isRead) answerHealth(response);
   else if (path === '/' && isRead) send(response, 200, ABOUT);
-  else if (path === '/ws') send(response, 426, 'this is a WebSocket: ask for an upgrade, with the subprotocol leveret.v1\n', { upgrade: 'websocket' });
+  else if (path === '/ws')
+    send(response, 426, 'this is a WebSocket: ask for an upgrade, with the subprotocol leveret.v1\n', { upgrade: 'websocket' });
   else send(response, isRead ? 404 : 405, isRead ? 'not found\n' : 'method not allowed\n');
 }
 

@@ -5,6 +5,7 @@
 /** The largest class: what one binary message holds at most, and so one frame. 256 KiB: measured, more gains nothing. */
 export const CHUNK_BYTES_MAX = 262_144;
 const CLASS_BYTES = [4096, 16_384, 65_536, CHUNK_BYTES_MAX] as const;
+const sizes: readonly number[] = CLASS_BYTES;
 const KEPT_BYTES_MAX = 8 * 1024 * 1024; // of each class
 
 const kept: Uint8Array[][] = CLASS_BYTES.map(() => []);
@@ -17,7 +18,7 @@ export function takeChunk(bytes: number): Uint8Array {
 }
 
 export function giveChunk(chunk: Uint8Array): void {
-  const index = CLASS_BYTES.findIndex((bytes) => bytes === chunk.length);
+  const index = sizes.indexOf(chunk.length);
   const list = kept[index];
   if (list !== undefined && list.length * chunk.length < KEPT_BYTES_MAX) list.push(chunk);
 }

@@ -7,17 +7,24 @@
 // 4000 + the reply code for what the peer did, 4541 for what we did; (3) one connection's end touches no other.
 // RabbitMQ differs: a refused operation closes the channel there; here it is an answer (requests.ts).
 
+import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { CloseCode, type HelloAnswer, type JsonObject, type Limits, PREFETCH_MAX, PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
+import {
+  CloseCode,
+  type HelloAnswer,
+  type JsonObject,
+  type Limits,
+  PREFETCH_MAX,
+  PROTOCOL_VERSION,
+} from '../../shared/protocol/control.ts';
 import { FRAME_BYTES_MAX } from '../../shared/protocol/frames.ts';
 import { errorToJson } from '../../shared/protocol/json.ts';
-import { invariant } from '../../shared/assert.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Clock, Timer } from '../ports.ts';
 import { DataFrames } from './data-frames.ts';
 import { Handles } from './handles.ts';
 import type { ConnectionLog, MessageSocket, SocketHandler } from './message-socket.ts';
-import { Outbox, OUTBOX_BYTES_MAX } from './outbox.ts';
+import { OUTBOX_BYTES_MAX, Outbox } from './outbox.ts';
 import { Peer } from './peer.ts';
 import { answerText, readEnvelope, takeRequest } from './requests.ts';
 import { checkRequest } from './validators.ts';
@@ -99,7 +106,9 @@ export class Connection implements SocketHandler {
       end: (error) => this.#fail(error),
     });
     this.#frames = new DataFrames(this.#peer);
-    this.#timer = settings.clock.setTimer(settings.clock.now() + HELLO_MS_MAX, () => this.#end(CloseCode.HelloTimeout, 'no hello within 10 seconds'));
+    this.#timer = settings.clock.setTimer(settings.clock.now() + HELLO_MS_MAX, () =>
+      this.#end(CloseCode.HelloTimeout, 'no hello within 10 seconds'),
+    );
   }
 
   get isOpen(): boolean {
@@ -156,7 +165,8 @@ export class Connection implements SocketHandler {
     try {
       const envelope = readEnvelope(text);
       id = envelope.id;
-      if (envelope.op !== 'hello') throw new AmqpError(ReplyCode.CommandInvalid, `the first message is hello, not '${envelope.op.slice(0, 64)}'`, { path: '/op' });
+      if (envelope.op !== 'hello')
+        throw new AmqpError(ReplyCode.CommandInvalid, `the first message is hello, not '${envelope.op.slice(0, 64)}'`, { path: '/op' });
       this.#welcome(id, envelope.request);
     } catch (error) {
       this.#refuse(id, error);
@@ -167,7 +177,10 @@ export class Connection implements SocketHandler {
     const { settings, name } = { settings: this.#settings, name: this.#remote.name };
     checkRequest('hello', request);
     if (request.version !== PROTOCOL_VERSION) {
-      throw new AmqpError(ReplyCode.CommandInvalid, `protocol version ${request.version} is not spoken here`, { hint: `this server speaks version ${PROTOCOL_VERSION}`, path: '/version' });
+      throw new AmqpError(ReplyCode.CommandInvalid, `protocol version ${request.version} is not spoken here`, {
+        hint: `this server speaks version ${PROTOCOL_VERSION}`,
+        path: '/version',
+      });
     }
     settings.login.check(request.user, request.password, this.#remote.isLoopback);
     const identity = { user: request.user, vhost: request.vhost, name: request.client?.name ?? name };

@@ -66,7 +66,8 @@ export class DataFrames {
 
   #publish(frame: FrameParser): void {
     const handle = this.#publisher(frame.handle);
-    if (handle.assembly !== undefined) throw new AmqpError(ReplyCode.FrameError, `malformed frame: PUBLISH on handle ${frame.handle}, whose body is not complete`);
+    if (handle.assembly !== undefined)
+      throw new AmqpError(ReplyCode.FrameError, `malformed frame: PUBLISH on handle ${frame.handle}, whose body is not complete`);
     const { bytes, payloadStart, payloadEnd } = frame;
     const { mandatory, contentStart } = this.#head.read(bytes, payloadStart, payloadEnd);
     const missingBytes = this.#missingBytes(bytes, contentStart, payloadEnd);
@@ -78,9 +79,17 @@ export class DataFrames {
     const { bodyBytes } = this.#content.read(bytes, contentStart, payloadEnd);
     let refusal: AmqpError | undefined;
     if (bodyBytes > messageBytesMax) {
-      refusal = new AmqpError(ReplyCode.PreconditionFailed, `message size ${bodyBytes} is larger than configured max size ${messageBytesMax}`, { hint: 'store the body elsewhere, or raise limits.message-bytes' });
+      refusal = new AmqpError(
+        ReplyCode.PreconditionFailed,
+        `message size ${bodyBytes} is larger than configured max size ${messageBytesMax}`,
+        { hint: 'store the body elsewhere, or raise limits.message-bytes' },
+      );
     } else if (this.#peer.context.handles.assemblingBytes + bodyBytes > ASSEMBLIES_MAX * messageBytesMax) {
-      refusal = new AmqpError(ReplyCode.ResourceError, `unfinished bodies above ${ASSEMBLIES_MAX * messageBytesMax} bytes on one connection`, { hint: 'finish one large message before the next' });
+      refusal = new AmqpError(
+        ReplyCode.ResourceError,
+        `unfinished bodies above ${ASSEMBLIES_MAX * messageBytesMax} bytes on one connection`,
+        { hint: 'finish one large message before the next' },
+      );
     }
     handle.assembly = new Assembly(bytes.subarray(contentStart, payloadEnd), missingBytes, mandatory, refusal);
     if (refusal !== undefined) this.#peer.session.refusePublish(handle.publisher, refusal, payloadEnd - payloadStart);
@@ -108,7 +117,8 @@ export class DataFrames {
     const { assembly } = handle;
     const { bytes, payloadStart, payloadEnd } = frame;
     const partBytes = payloadEnd - payloadStart;
-    if (assembly === undefined) throw new AmqpError(ReplyCode.FrameError, `malformed frame: BODY on handle ${frame.handle}, where none is awaited`);
+    if (assembly === undefined)
+      throw new AmqpError(ReplyCode.FrameError, `malformed frame: BODY on handle ${frame.handle}, where none is awaited`);
     if (partBytes > assembly.missingBytes) throw new AmqpError(ReplyCode.FrameError, 'malformed frame: more BODY than the header said');
     assembly.add(bytes.subarray(payloadStart, payloadEnd));
     if (assembly.refusal !== undefined) handle.publisher.spend(partBytes);

@@ -8,8 +8,8 @@ import { encodeContent } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Answer, Filled, OperationName } from '../../shared/protocol/control.ts';
 import { bodyFromJson, propertiesFromJson, tableFromJson, tableToJson } from '../../shared/protocol/json.ts';
-import { sampleQueue } from '../broker/stats.ts';
 import type { Publisher } from '../broker/publisher.ts';
+import { sampleQueue } from '../broker/stats.ts';
 import { ConsumerHandle, PublisherHandle, StatsHandle, wrongHandle } from './handles.ts';
 import type { Peer } from './peer.ts';
 import { StatsFeed } from './stats-feed.ts';
@@ -107,7 +107,11 @@ export const handlers: Handlers = {
 
   consume: (peer, request, reply) => {
     peer.context.handles.checkFree(request.handle);
-    const consumer = peer.session.consume({ ...request, credit: request.credit, arguments: tableFromJson(request.arguments, '/arguments') });
+    const consumer = peer.session.consume({
+      ...request,
+      credit: request.credit,
+      arguments: tableFromJson(request.arguments, '/arguments'),
+    });
     peer.addConsumer(new ConsumerHandle('consumer', consumer, request.encoding === 'json'));
     // The session names what "" stands for; direct reply-to keeps its name.
     reply.ok({ handle: request.handle, queue: consumer.queueName, consumerTag: consumer.tag });
@@ -222,7 +226,9 @@ function matcher(glob: string): (queue: string) => boolean {
   if (glob === '*') return () => true;
   const stars = glob.split(/\*+/).length - 1;
   if (glob.length > GLOB_LENGTH_MAX || stars > GLOB_STARS_MAX) {
-    throw new AmqpError(ReplyCode.SyntaxError, `a glob has at most ${GLOB_LENGTH_MAX} characters and ${GLOB_STARS_MAX} stars`, { path: '/queues' });
+    throw new AmqpError(ReplyCode.SyntaxError, `a glob has at most ${GLOB_LENGTH_MAX} characters and ${GLOB_STARS_MAX} stars`, {
+      path: '/queues',
+    });
   }
   const match = picomatch(glob.replaceAll('/', '\u0001'), { dot: true, nonegate: true, noextglob: true });
   return (queue) => match(queue.replaceAll('/', '\u0001'));

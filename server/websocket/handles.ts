@@ -66,10 +66,16 @@ export class Handles {
   checkFree(number: number): void {
     const open = this.#handles.get(number);
     if (open !== undefined && open.kind !== 'gone') {
-      throw new AmqpError(ReplyCode.ChannelError, `handle ${number} is open already, as a ${open.kind}`, { hint: 'close it first, or take another number', path: '/handle' });
+      throw new AmqpError(ReplyCode.ChannelError, `handle ${number} is open already, as a ${open.kind}`, {
+        hint: 'close it first, or take another number',
+        path: '/handle',
+      });
     }
     if (open === undefined && this.#handles.size - this.#goneCount >= this.#limit) {
-      throw new AmqpError(ReplyCode.NotAllowed, `more than ${this.#limit} handles on one connection`, { hint: 'close some, or open another connection', path: '/handle' });
+      throw new AmqpError(ReplyCode.NotAllowed, `more than ${this.#limit} handles on one connection`, {
+        hint: 'close some, or open another connection',
+        path: '/handle',
+      });
     }
   }
 

@@ -166,7 +166,8 @@ export class Listener implements ConnectionOwner {
     const { connectionsMax, connectionsPerIpMax, unauthenticatedMax } = this.#options;
     if (this.#connections.size >= connectionsMax) return `more than ${connectionsMax} connections`;
     if (this.#unauthenticatedCount >= unauthenticatedMax) return `more than ${unauthenticatedMax} connections that have not logged in`;
-    if (!isLoopback(address) && (this.#countByAddress.get(address) ?? 0) >= connectionsPerIpMax) return `more than ${connectionsPerIpMax} connections from one address`;
+    if (!isLoopback(address) && (this.#countByAddress.get(address) ?? 0) >= connectionsPerIpMax)
+      return `more than ${connectionsPerIpMax} connections from one address`;
     return undefined;
   }
 }

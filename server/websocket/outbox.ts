@@ -7,9 +7,9 @@ import { invariant } from '../../shared/assert.ts';
 import { writeU32 } from '../../shared/bytes.ts';
 import type { AmqpError } from '../../shared/error.ts';
 import {
-  closeFrame,
   CONFIRM_BYTES,
   CREDIT_BYTES,
+  closeFrame,
   DELIVER_HEAD_BYTES,
   FRAME_HEADER_BYTES,
   FRAME_OVERHEAD,
@@ -78,7 +78,17 @@ export class Outbox {
     return this.#inFlightBytes + this.#at;
   }
 
-  deliver(handle: number, tag: number, redelivered: boolean, deliveryCount: number, queueNumber: number, seq: number, bytes: Uint8Array, start: number, end: number): void {
+  deliver(
+    handle: number,
+    tag: number,
+    redelivered: boolean,
+    deliveryCount: number,
+    queueNumber: number,
+    seq: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     const payloadEnd = Math.min(end, start + PAYLOAD_BYTES_MAX - DELIVER_HEAD_BYTES);
     const payloadBytes = DELIVER_HEAD_BYTES + payloadEnd - start;
     this.#reserve(payloadBytes + FRAME_OVERHEAD);

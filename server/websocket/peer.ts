@@ -72,11 +72,29 @@ export class Peer implements SessionSink {
     this.#jsonConsumers.delete(consumer);
   }
 
-  deliver(consumer: Consumer, tag: number, redelivered: boolean, deliveryCount: number, queueNumber: number, seq: number, bytes: Uint8Array, start: number, end: number): void {
+  deliver(
+    consumer: Consumer,
+    tag: number,
+    redelivered: boolean,
+    deliveryCount: number,
+    queueNumber: number,
+    seq: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     const settleTag = consumer.noAck ? 0 : tag;
     if (this.#jsonConsumers.size > 0 && this.#jsonConsumers.has(consumer)) {
       const message = this.messageJson(bytes, start, end);
-      this.event({ event: 'deliver', handle: consumer.handle, tag: settleTag, redelivered, deliveryCount, id: `${queueNumber}-${seq}`, ...message });
+      this.event({
+        event: 'deliver',
+        handle: consumer.handle,
+        tag: settleTag,
+        redelivered,
+        deliveryCount,
+        id: `${queueNumber}-${seq}`,
+        ...message,
+      });
       return;
     }
     this.context.outbox.deliver(consumer.handle, settleTag, redelivered, deliveryCount, queueNumber, seq, bytes, start, end);

@@ -24,7 +24,8 @@ export function readEnvelope(text: string): Envelope {
   } catch {
     throw new AmqpError(ReplyCode.SyntaxError, 'a text message is one JSON object', { hint: 'for example {"id": 1, "op": "ping"}' });
   }
-  if (!isObject(request)) throw new AmqpError(ReplyCode.SyntaxError, 'a text message is one JSON object', { hint: 'for example {"id": 1, "op": "ping"}' });
+  if (!isObject(request))
+    throw new AmqpError(ReplyCode.SyntaxError, 'a text message is one JSON object', { hint: 'for example {"id": 1, "op": "ping"}' });
   const { id, op } = { id: request['id'], op: request['op'] };
   if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) {
     throw new AmqpError(ReplyCode.SyntaxError, 'a request has an id, a positive integer', { path: '/id' });
@@ -44,7 +45,11 @@ export function takeRequest(peer: Peer, text: string): void {
     id = envelope.id;
     const { op, request } = envelope;
     if (op === 'hello') throw new AmqpError(ReplyCode.CommandInvalid, 'hello comes once, as the first message', { path: '/op' });
-    if (!isHandled(op)) throw new AmqpError(ReplyCode.CommandInvalid, `no operation '${op.slice(0, 64)}'`, { hint: 'docs/protocol.md lists them', path: '/op' });
+    if (!isHandled(op))
+      throw new AmqpError(ReplyCode.CommandInvalid, `no operation '${op.slice(0, 64)}'`, {
+        hint: 'docs/protocol.md lists them',
+        path: '/op',
+      });
     run(peer, op, request, id);
   } catch (error) {
     if (!(error instanceof AmqpError)) throw error;

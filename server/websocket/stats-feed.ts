@@ -3,8 +3,8 @@
 // anew; (2) a peer that does not read misses samples, it does not pile them up.
 // Refuses: history. A dashboard keeps what it wants to draw.
 
-import type { Broker } from '../broker/broker.ts';
 import type { BrokerSample, QueueSample, Sample } from '../../shared/protocol/control.ts';
+import type { Broker } from '../broker/broker.ts';
 import type { Clock, Timer } from '../ports.ts';
 
 export interface StatsFeedOptions {

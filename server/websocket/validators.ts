@@ -36,7 +36,10 @@ function asError(name: OperationName, error: ErrorObject | undefined): AmqpError
   const missing: unknown = error?.keyword === 'required' ? error.params['missingProperty'] : undefined;
   const path = `${error?.instancePath ?? ''}${typeof missing === 'string' ? `/${missing}` : ''}`;
   const allowed: unknown = error?.keyword === 'enum' ? error.params['allowedValues'] : undefined;
-  const what = error?.keyword === 'format' && error.params['format'] === 'shortstr' ? 'must be at most 255 bytes of UTF-8' : (error?.message ?? 'is wrong');
+  const what =
+    error?.keyword === 'format' && error.params['format'] === 'shortstr'
+      ? 'must be at most 255 bytes of UTF-8'
+      : (error?.message ?? 'is wrong');
   const field = path === '' ? name : `${name}: ${path.slice(1)}`;
   const text = typeof missing === 'string' ? `${field} is required` : `${field} ${what}`;
   const hint = Array.isArray(allowed) ? `one of: ${allowed.join(', ')}` : 'docs/protocol.md lists the fields of each operation';

@@ -44,7 +44,15 @@ export class RawWebSocket {
   /** Resolves with the socket, or with the HTTP answer that refused it. */
   static async open(port: number, headers: Record<string, string> = {}): Promise<RawWebSocket | { status: number; body: string }> {
     const socket = connect(port, '127.0.0.1');
-    const all = { Host: `127.0.0.1:${port}`, Upgrade: 'websocket', Connection: 'Upgrade', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Protocol': 'leveret.v1', ...headers };
+    const all = {
+      Host: `127.0.0.1:${port}`,
+      Upgrade: 'websocket',
+      Connection: 'Upgrade',
+      'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==',
+      'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Protocol': 'leveret.v1',
+      ...headers,
+    };
     const lines = Object.entries(all).flatMap(([name, value]) => (value === '' ? [] : [`${name}: ${value}`]));
     socket.write(`GET /ws HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`);
     let answer = Buffer.alloc(0);

@@ -1,11 +1,11 @@
 // A broker behind the real HTTP port and WebSocket listener, with a clock the test owns.
 // Always: small limits, so that a test can reach them; `stop` fails when a connection or a timer outlives it.
 
+import { Administrator } from '../../server/administrator.ts';
 import { Broker, defaultLimits } from '../../server/broker/broker.ts';
 import { SystemRandom, SystemTurns } from '../../server/clock.ts';
 import { HttpServer } from '../../server/http/server.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
-import { Administrator } from '../../server/administrator.ts';
 import { Listener, type ListenerOptions } from '../../server/websocket/listener.ts';
 import { VirtualClock } from './clock.ts';
 import { RawWebSocket } from './raw-web-socket.ts';
@@ -27,7 +27,12 @@ export class WebSocketServer {
     const notices = { notice: () => {} };
     this.broker = new Broker({ log: new MemoryLog(), clock, random: new SystemRandom(), turns: new SystemTurns(), notices, limits });
     const ignore = (): void => {};
-    const log = { debug: ignore, info: ignore, warn: ignore, error: (fields: object, text: string) => void this.errors.push(`${text} ${JSON.stringify(fields)}`) };
+    const log = {
+      debug: ignore,
+      info: ignore,
+      warn: ignore,
+      error: (fields: object, text: string) => void this.errors.push(`${text} ${JSON.stringify(fields)}`),
+    };
     this.listener = new Listener({
       settings: {
         broker: this.broker,
@@ -45,7 +50,7 @@ export class WebSocketServer {
       logFor: () => log,
       ...options,
     });
-    this.#http = new HttpServer((request, socket, head) => this.listener.upgrade(request, socket, head));
+    this.#http = new HttpServer((request, socket, head) => this.listener.upgrade(request, socket, head), clock);
   }
 
   static async start(options: Partial<ListenerOptions> = {}): Promise<WebSocketServer> {

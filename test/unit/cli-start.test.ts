@@ -25,7 +25,10 @@ class Started {
   err = '';
 
   constructor(words: readonly string[], environment: Record<string, string> = {}) {
-    this.child = spawn(process.execPath, [SHIM, 'start', ...words], { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
+    this.child = spawn(process.execPath, [SHIM, 'start', ...words], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...environment },
+    });
     children.push(this.child);
     this.child.stdout?.on('data', (chunk: Buffer) => (this.out += chunk.toString()));
     this.child.stderr?.on('data', (chunk: Buffer) => (this.err += chunk.toString()));
@@ -150,7 +153,12 @@ test('a bad configuration file is named with its line and the nearest key, and h
 test.each([
   ['an unknown flag', ['--http-prot', '5'], ExitCode.Usage, /--http-port/],
   ['a port that is none', ['--http-port', 'http'], ExitCode.Configuration, /--http-port: 'http-port' must be integer, not "http"/],
-  ['a host that is none of this machine', ['--http-port', '0', '--host', '203.0.113.1'], ExitCode.Configuration, /203\.0\.113\.1 is no address of this machine/],
+  [
+    'a host that is none of this machine',
+    ['--http-port', '0', '--host', '203.0.113.1'],
+    ExitCode.Configuration,
+    /203\.0\.113\.1 is no address of this machine/,
+  ],
 ])('%s ends with its code', async (_what, words, code, text) => {
   const started = new Started(words);
   expect(await started.ended).toBe(code);

@@ -29,33 +29,57 @@ function complaint(text: string | undefined, environment: Record<string, string>
 }
 
 test('without any source every setting has its default', () => {
-  expect(load(undefined)).toMatchObject({ host: '127.0.0.1', httpPort: 15_672, user: 'guest', limits: { connections: 10_000, messageBytes: 16_777_216 } });
+  expect(load(undefined)).toMatchObject({
+    host: '127.0.0.1',
+    httpPort: 15_672,
+    user: 'guest',
+    limits: { connections: 10_000, messageBytes: 16_777_216 },
+  });
 });
 
 test('a flag beats the environment, the environment beats the file, the file beats the default', () => {
   const text = 'http-port = 1\nhost = "::1"\n[limits]\nhandles = 7\n';
   expect(load(text)).toMatchObject({ httpPort: 1, host: '::1', limits: { handles: 7, connections: 10_000 } });
-  expect(load(text, { LEVERET_HTTP_PORT: '2', LEVERET_LIMITS_HANDLES: '8' })).toMatchObject({ httpPort: 2, host: '::1', limits: { handles: 8 } });
+  expect(load(text, { LEVERET_HTTP_PORT: '2', LEVERET_LIMITS_HANDLES: '8' })).toMatchObject({
+    httpPort: 2,
+    host: '::1',
+    limits: { handles: 8 },
+  });
   expect(load(text, { LEVERET_HTTP_PORT: '2' }, { 'http-port': '3' })).toMatchObject({ httpPort: 3, host: '::1' });
 });
 
 test('a list in a variable is separated by commas', () => {
-  expect(load(undefined, { LEVERET_ORIGINS: 'https://a.example, https://b.example:8443' }).origins).toEqual(['https://a.example', 'https://b.example:8443']);
+  expect(load(undefined, { LEVERET_ORIGINS: 'https://a.example, https://b.example:8443' }).origins).toEqual([
+    'https://a.example',
+    'https://b.example:8443',
+  ]);
 });
 
 describe('a mistake names the place and the nearest key', () => {
   test.each([
     ['a misspelt key', 'host = "::1"\n\nhttp-prot = 5\n', "leveret.toml:3: no setting 'http-prot': did you mean 'http-port'?"],
     ['another way of writing it', 'httpPort = 5\n', "leveret.toml:1: no setting 'httpPort': did you mean 'http-port'?"],
-    ['a misspelt key in a table', '# limits\n[limits]\nhandels = 5\n', "leveret.toml:3: no setting 'limits.handels': did you mean 'limits.handles'?"],
+    [
+      'a misspelt key in a table',
+      '# limits\n[limits]\nhandels = 5\n',
+      "leveret.toml:3: no setting 'limits.handels': did you mean 'limits.handles'?",
+    ],
     ['a key outside its table', 'handles = 5\n', "leveret.toml:1: no setting 'handles': did you mean 'limits.handles'?"],
     ['a misspelt table', 'user = "u"\n[limit]\nhandles = 5\n', "leveret.toml:2: no setting 'limit'"],
     ['a dotted key', 'limits.handels = 5\n', "leveret.toml:1: no setting 'limits.handels': did you mean 'limits.handles'?"],
     ['a wrong type', 'user = "u"\nhttp-port = "many"\n', `leveret.toml:2: 'http-port' must be integer, not "many"`],
     ['a number out of range', '[limits]\nhandles = 0\n', "leveret.toml:2: 'limits.handles' must be >= 1, not 0"],
     ['a fraction', 'http-port = 1.5\n', "leveret.toml:1: 'http-port' must be integer, not 1.5"],
-    ['an unknown choice', 'log-level = "debgu"\n', "leveret.toml:1: 'log-level' must be one of silent, fatal, error, warn, info, debug, trace, not \"debgu\": did you mean 'debug'?"],
-    ['an origin with a path', 'origins = ["https://a.example/x"]\n', `leveret.toml:1: 'origins' must hold origins such as "https://example.org", not ["https://a.example/x"]`],
+    [
+      'an unknown choice',
+      'log-level = "debgu"\n',
+      "leveret.toml:1: 'log-level' must be one of silent, fatal, error, warn, info, debug, trace, not \"debgu\": did you mean 'debug'?",
+    ],
+    [
+      'an origin with a path',
+      'origins = ["https://a.example/x"]\n',
+      `leveret.toml:1: 'origins' must hold origins such as "https://example.org", not ["https://a.example/x"]`,
+    ],
     ['a date where text belongs', 'host = 2026-01-01\n', "leveret.toml:1: 'host' must be string"],
     ['no TOML', 'host = \n', 'leveret.toml:1:'],
     ['a key given twice', 'host = "a"\nhost = "b"\n', 'leveret.toml:2:'],
@@ -73,7 +97,9 @@ describe('a mistake names the place and the nearest key', () => {
   });
 
   test('a file that is not there is named', () => {
-    expect(() => loadConfig({ file: '/nowhere/leveret.toml', environment: {}, flags: {} })).toThrow('/nowhere/leveret.toml: cannot be read (ENOENT)');
+    expect(() => loadConfig({ file: '/nowhere/leveret.toml', environment: {}, flags: {} })).toThrow(
+      '/nowhere/leveret.toml: cannot be read (ENOENT)',
+    );
   });
 
   test('a password is never repeated', () => {
@@ -112,11 +138,22 @@ test('no two settings share a variable', () => {
 test('the line of a key is found wherever it stands', () => {
   const key = fc.stringMatching(/^[a-z]{1,8}$/);
   fc.assert(
-    fc.property(fc.uniqueArray(key, { minLength: 1, maxLength: 8 }), fc.array(fc.constantFrom('', '# note = 1', '  '), { maxLength: 4 }), fc.nat(), (keys, noise, pick) => {
-      const lines = [...noise, ...keys.slice(0, 1).map((name) => `${name} = 1`), '[table]', ...noise, ...keys.map((name) => `  "${name}" = 1`)];
-      const wanted = keys[pick % keys.length] ?? '';
-      expect(lineOfKey(lines.join('\n'), `table.${wanted}`)).toBe(lines.lastIndexOf(`  "${wanted}" = 1`) + 1);
-    }),
+    fc.property(
+      fc.uniqueArray(key, { minLength: 1, maxLength: 8 }),
+      fc.array(fc.constantFrom('', '# note = 1', '  '), { maxLength: 4 }),
+      fc.nat(),
+      (keys, noise, pick) => {
+        const lines = [
+          ...noise,
+          ...keys.slice(0, 1).map((name) => `${name} = 1`),
+          '[table]',
+          ...noise,
+          ...keys.map((name) => `  "${name}" = 1`),
+        ];
+        const wanted = keys[pick % keys.length] ?? '';
+        expect(lineOfKey(lines.join('\n'), `table.${wanted}`)).toBe(lines.lastIndexOf(`  "${wanted}" = 1`) + 1);
+      },
+    ),
   );
 });
 
@@ -129,5 +166,11 @@ test('the edit distance is a metric, and a name is nearest to itself', () => {
       expect(editDistance(a, b)).toBeLessThanOrEqual(Math.max(a.length, b.length));
     }),
   );
-  for (const { key } of SETTINGS) expect(nearest(key, SETTINGS.map((setting) => setting.key))).toBe(key);
+  for (const { key } of SETTINGS)
+    expect(
+      nearest(
+        key,
+        SETTINGS.map((setting) => setting.key),
+      ),
+    ).toBe(key);
 });

@@ -50,7 +50,11 @@ const frames: readonly [what: string, hex: string, code: number][] = [
   ['an unknown frame type', frame('09', '0001', '00'), 4501],
   ['type 0', frame('00', '0001', '00'), 4501],
   ['a BODY that nothing announced', frame('07', '0001', '6869'), 4501],
-  ['a PUBLISH in the middle of a body', frame('01', '0001', `00 00 0171 003c 0000 0000000000000009 0000 6869`) + frame('01', '0001', `00 ${content}`), 4501],
+  [
+    'a PUBLISH in the middle of a body',
+    frame('01', '0001', `00 00 0171 003c 0000 0000000000000009 0000 6869`) + frame('01', '0001', `00 ${content}`),
+    4501,
+  ],
   ['more BODY than announced', frame('01', '0001', `00 00 0171 003c 0000 0000000000000003 0000 6869`) + frame('07', '0001', '6869'), 4501],
   ['a SETTLE that is no run of entries', frame('03', '0000', '0000000000000001'), 4501],
   ['a CREDIT that is not four bytes', frame('06', '0002', '0001'), 4501],
@@ -97,7 +101,12 @@ test('a publisher that uses more than twice its credit is closed with 4506', asy
   await socket.text({ id: 2, op: 'publisher.open', handle: 1 });
   await socket.json();
   const body = Buffer.alloc(200_000);
-  const payload = Buffer.concat([Buffer.from('0000016e003c0000', 'hex'), Buffer.from([0, 0, 0, 0, 0, 3, 0x0d, 0x40]), Buffer.alloc(2), body]);
+  const payload = Buffer.concat([
+    Buffer.from('0000016e003c0000', 'hex'),
+    Buffer.from([0, 0, 0, 0, 0, 3, 0x0d, 0x40]),
+    Buffer.alloc(2),
+    body,
+  ]);
   const publish = Buffer.concat([frameHeader(1, 1, payload.length), payload, Buffer.from([0xce])]);
   // more than one turn can read: whatever credit comes back in between, some turn uses it up twice
   const message = clientFrame(Opcode.Binary, publish);
@@ -115,7 +124,11 @@ const firsts: readonly [what: string, send: (socket: RawWebSocket) => Promise<vo
   ['a binary message first', (socket) => socket.binary('01'), 4503],
   ['a vhost that does not exist', (socket) => socket.text({ ...hello, vhost: '/no' }), 4403],
   ['more than 64 KiB before hello', (socket) => socket.write(clientFrame(Opcode.Text, Buffer.alloc(70_000, 'x'))), 1009],
-  ['an announced frame above 64 KiB, dribbled', (socket) => socket.write(clientFrame(Opcode.Text, Buffer.alloc(200_000, 'x')).subarray(0, 66_000)), 1009],
+  [
+    'an announced frame above 64 KiB, dribbled',
+    (socket) => socket.write(clientFrame(Opcode.Text, Buffer.alloc(200_000, 'x')).subarray(0, 66_000)),
+    1009,
+  ],
   ['an unmasked frame', (socket) => socket.write(clientFrame(Opcode.Text, Buffer.from('{}'), false)), 1002],
   ['a reserved opcode', (socket) => socket.write(clientFrame(5, Buffer.from('{}'))), 1002],
   ['text that is not UTF-8', (socket) => socket.write(clientFrame(Opcode.Text, Buffer.from([0xff]))), 1007],
@@ -232,17 +245,41 @@ const operations: readonly [what: string, request: string, answer: object][] = [
   ['no id', '{"op":"ping"}', { id: null, error: { code: 502, path: '/id' } }],
   ['an id that is no positive integer', '{"id":0,"op":"ping"}', { id: null, error: { code: 502, path: '/id' } }],
   ['no op', '{"id":5}', { id: 5, error: { code: 503, path: '/op' } }],
-  ['an unknown op', '{"id":5,"op":"queue.frobnicate"}', { id: 5, error: { code: 503, reason: "COMMAND_INVALID - no operation 'queue.frobnicate'", path: '/op' } }],
+  [
+    'an unknown op',
+    '{"id":5,"op":"queue.frobnicate"}',
+    { id: 5, error: { code: 503, reason: "COMMAND_INVALID - no operation 'queue.frobnicate'", path: '/op' } },
+  ],
   ['an op out of Object.prototype', '{"id":5,"op":"constructor"}', { id: 5, error: { code: 503 } }],
   ['a second hello', JSON.stringify({ ...hello, id: 5 }), { id: 5, error: { code: 503 } }],
   ['a missing field', '{"id":5,"op":"queue.bind","queue":"kept"}', { id: 5, error: { code: 502, path: '/exchange' } }],
   ['a field of the wrong type', '{"id":5,"op":"queue.declare","queue":7}', { id: 5, error: { code: 502, path: '/queue' } }],
-  ['a name above 255 bytes', JSON.stringify({ id: 5, op: 'queue.declare', queue: 'ä'.repeat(128) }), { id: 5, error: { code: 502, path: '/queue' } }],
+  [
+    'a name above 255 bytes',
+    JSON.stringify({ id: 5, op: 'queue.declare', queue: 'ä'.repeat(128) }),
+    { id: 5, error: { code: 502, path: '/queue' } },
+  ],
   ['a number out of range', '{"id":5,"op":"publisher.open","handle":65536}', { id: 5, error: { code: 502, path: '/handle' } }],
-  ['a choice that is none', '{"id":5,"op":"consume","handle":1,"queue":"kept","encoding":"xml"}', { id: 5, error: { code: 502, path: '/encoding', hint: 'one of: binary, json' } }],
-  ['a bad table value', '{"id":5,"op":"queue.declare","queue":"x","arguments":{"a":{"$amqp":"?","value":1}}}', { id: 5, error: { code: 502, path: '/arguments/a/$amqp' } }],
-  ['a queue that does not exist', '{"id":5,"op":"get","queue":"none"}', { id: 5, error: { code: 404, reason: "NOT_FOUND - no queue 'none' in vhost '/'" } }],
-  ['another declaration of the same queue', '{"id":5,"op":"queue.declare","queue":"kept","durable":false}', { id: 5, error: { code: 406 } }],
+  [
+    'a choice that is none',
+    '{"id":5,"op":"consume","handle":1,"queue":"kept","encoding":"xml"}',
+    { id: 5, error: { code: 502, path: '/encoding', hint: 'one of: binary, json' } },
+  ],
+  [
+    'a bad table value',
+    '{"id":5,"op":"queue.declare","queue":"x","arguments":{"a":{"$amqp":"?","value":1}}}',
+    { id: 5, error: { code: 502, path: '/arguments/a/$amqp' } },
+  ],
+  [
+    'a queue that does not exist',
+    '{"id":5,"op":"get","queue":"none"}',
+    { id: 5, error: { code: 404, reason: "NOT_FOUND - no queue 'none' in vhost '/'" } },
+  ],
+  [
+    'another declaration of the same queue',
+    '{"id":5,"op":"queue.declare","queue":"kept","durable":false}',
+    { id: 5, error: { code: 406 } },
+  ],
   ['a handle that is not open', '{"id":5,"op":"publisher.close","handle":3}', { id: 5, error: { code: 504, path: '/handle' } }],
   ['both bodies', '{"id":5,"op":"publish","key":"x","body":"a","bodyBase64":"YQ=="}', { id: 5, error: { code: 502 } }],
   ['a glob with too many stars', '{"id":5,"op":"stats","queues":"*a*b*c*d*e*"}', { id: 5, error: { code: 502, path: '/queues' } }],

@@ -1,8 +1,8 @@
 // Literal frames in, literal frames out, over a real socket; every input also one frame a message, in thirds and byte by byte.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { FRAME_OVERHEAD } from '../../shared/protocol/frames.ts';
 import { encodeContent } from '../../shared/content.ts';
+import { FRAME_OVERHEAD } from '../../shared/protocol/frames.ts';
 import type { Pieces, RawWebSocket } from '../support/raw-web-socket.ts';
 import { MESSAGE_BYTES_MAX, WebSocketServer } from '../support/web-socket-server.ts';
 
@@ -18,7 +18,8 @@ afterAll(async () => {
 const ways: readonly Pieces[] = ['whole', 'thirds', 'bytes'];
 const plain = (hex: string): string => hex.replaceAll(/[^0-9a-f]/g, '');
 // A content run for queue "a" to "z" by the default exchange, without properties, with a body of two octets.
-const content = (key: string, body: string): string => `00 01${Buffer.from(key).toString('hex')} 003c 0000 0000000000000002 0000 ${Buffer.from(body).toString('hex')}`;
+const content = (key: string, body: string): string =>
+  `00 01${Buffer.from(key).toString('hex')} 003c 0000 0000000000000002 0000 ${Buffer.from(body).toString('hex')}`;
 const publish = (handle: string, key: string, body: string): string => `01 ${handle} 00000014 00 ${content(key, body)} ce`;
 
 async function freshQueue(socket: RawWebSocket): Promise<{ name: string; number: string }> {
@@ -77,7 +78,12 @@ test('one frame in each message has the same effect as all in one', async () => 
 test('settling a tag that was never given is an error event, and the connection lives on', async () => {
   const socket = await server.connect();
   await socket.binary('03 0000 00000009 0000000000000063 00 ce');
-  expect(await socket.json()).toMatchObject({ event: 'error', op: 'settle', handle: 0, error: { code: 406, reason: 'PRECONDITION_FAILED - unknown delivery tag 99' } });
+  expect(await socket.json()).toMatchObject({
+    event: 'error',
+    op: 'settle',
+    handle: 0,
+    error: { code: 406, reason: 'PRECONDITION_FAILED - unknown delivery tag 99' },
+  });
   await socket.text({ id: 2, op: 'ping' });
   expect(await socket.json()).toEqual({ id: 2, ok: {} });
   socket.end();
@@ -115,7 +121,9 @@ test('what JSON publishes, binary consumers see, and the other way round', async
   expect(await socket.json()).toEqual({ id: 4, ok: { routed: 1 } });
   await socket.text({ id: 5, op: 'consume', handle: 1, queue: name, noAck: true });
   await socket.json();
-  expect(await socket.hex()).toBe(plain(`02 0001 0000002c 0000000000000000 00 00000000 ${number} 0000000000000001 ${content(name, 'hi')} ce`));
+  expect(await socket.hex()).toBe(
+    plain(`02 0001 0000002c 0000000000000000 00 00000000 ${number} 0000000000000001 ${content(name, 'hi')} ce`),
+  );
   await socket.text({ id: 6, op: 'consumer.cancel', handle: 1 });
   await socket.json();
   await socket.text({ id: 7, op: 'consume', handle: 2, queue: name, encoding: 'json' });
@@ -124,7 +132,16 @@ test('what JSON publishes, binary consumers see, and the other way round', async
   expect(await socket.json()).toMatchObject({ id: 8 });
   await socket.binary(publish('0003', name, 'ho'));
   expect(await socket.json()).toEqual({
-    event: 'deliver', handle: 2, tag: 2, redelivered: false, deliveryCount: 0, id: `${Number.parseInt(number, 16)}-2`, exchange: '', key: name, properties: {}, body: 'ho',
+    event: 'deliver',
+    handle: 2,
+    tag: 2,
+    redelivered: false,
+    deliveryCount: 0,
+    id: `${Number.parseInt(number, 16)}-2`,
+    exchange: '',
+    key: name,
+    properties: {},
+    body: 'ho',
   });
   await remove(socket, name);
 });
