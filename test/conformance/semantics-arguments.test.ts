@@ -85,7 +85,10 @@ describe('validation', () => {
     const s = await broker.connect();
     const args = { 'x-queue-type': 'quorum' };
     const transient = await s.fails('queue.declare', { queue: 'q', durable: false, arguments: args });
-    expect([transient.code, transient.reason]).toEqual([406, "PRECONDITION_FAILED - invalid property 'non-durable' for queue 'q' in vhost '/'"]);
+    expect([transient.code, transient.reason]).toEqual([
+      406,
+      "PRECONDITION_FAILED - invalid property 'non-durable' for queue 'q' in vhost '/'",
+    ]);
     const exclusive = await s.fails('queue.declare', { queue: 'q', exclusive: true, arguments: args });
     expect([exclusive.code, exclusive.reason]).toEqual([
       406,

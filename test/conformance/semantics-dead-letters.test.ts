@@ -3,8 +3,8 @@
 
 import { describe, expect } from 'vitest';
 import type { JsonObject, MessageJson } from '../../shared/protocol/control.ts';
-import { EPOCH_MS } from '../support/clock.ts';
 import { test } from '../support/broker.ts';
+import { EPOCH_MS } from '../support/clock.ts';
 import type { JsonSession } from '../support/json-session.ts';
 
 const toQueue = (queue: string): JsonObject => ({ 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': queue });
@@ -103,6 +103,21 @@ describe('reasons', () => {
     const entry = { count: long(1), reason: 'expired', queue: 'q', time: seconds(EPOCH_SECONDS), exchange: '', 'routing-keys': ['q'] };
     expect(deaths(withProperty)).toEqual([{ ...entry, 'original-expiration': '100000' }]);
     expect(deaths(without)).toEqual([entry]);
+  });
+
+  test('deliveries that come back together too late or too often are dead-lettered in their order', async ({ broker }) => {
+    const s = await broker.connect();
+    const holder = await broker.connect();
+    await graveyard(s, { 'x-message-ttl': 100 });
+    await s.declare('limited', { 'x-dead-letter-exchange': 'dlx', 'x-delivery-limit': 0 });
+    for (const queue of ['q', 'limited']) {
+      await s.send(queue, '1', '2', '3');
+      for (let i = 0; i < 3; i++) await holder.take(queue);
+      await broker.advance(200);
+      await holder.do('recover', {});
+      await broker.idle();
+      expect(await s.drainBodies('dead')).toEqual(['1', '2', '3']);
+    }
   });
 
   test('maxlen: by number and by bytes', async ({ broker }) => {

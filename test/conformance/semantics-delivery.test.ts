@@ -19,7 +19,10 @@ describe('get', () => {
     await s.declare('q');
     await s.send('q', 'a', 'b');
     const first = await s.do('get', { queue: 'q' });
-    expect(first).toMatchObject({ message: { tag: 1, redelivered: false, deliveryCount: 0, exchange: '', key: 'q', body: 'a' }, messageCount: 1 });
+    expect(first).toMatchObject({
+      message: { tag: 1, redelivered: false, deliveryCount: 0, exchange: '', key: 'q', body: 'a' },
+      messageCount: 1,
+    });
     expect(await s.do('get', { queue: 'q' })).toMatchObject({ message: { tag: 2, body: 'b' }, messageCount: 0 });
     expect(await s.do('get', { queue: 'q' })).toEqual({ message: null });
   });

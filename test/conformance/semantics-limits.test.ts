@@ -1,8 +1,8 @@
 // Length limits, what overflow does, and priorities.
 
 import { describe, expect } from 'vitest';
-import type { JsonSession } from '../support/json-session.ts';
 import { test } from '../support/broker.ts';
+import type { JsonSession } from '../support/json-session.ts';
 
 const DEAD = { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'dead' };
 
@@ -78,6 +78,20 @@ describe('drop-head', () => {
     // RabbitMQ 3.10 does the same: the message that came back is the oldest, so it is the one that goes
     expect(await s.drainBodies('q')).toEqual(['2']);
     expect(await s.drainBodies('dead')).toEqual(['1']);
+  });
+
+  test('deliveries that come back together are all put back before the oldest go', async ({ broker }) => {
+    const s = await broker.connect();
+    await s.declare('dead');
+    await s.declare('q', { 'x-max-length-bytes': 20, ...DEAD });
+    const holder = await broker.connect();
+    await s.send('q', 'm0', 'm1....');
+    await holder.take('q');
+    await holder.take('q');
+    await s.send('q', 'm2', 'm3...........');
+    await holder.terminate();
+    expect(await s.drainBodies('q')).toEqual(['m2', 'm3...........']);
+    expect(await s.drainBodies('dead')).toEqual(['m0', 'm1....']);
   });
 
   test('with a length of 0 a waiting consumer still gets every message', async ({ broker }) => {
@@ -157,7 +171,10 @@ describe('priority', () => {
   test('higher first, first in first out inside a level, none is 0, above the maximum is the maximum', async ({ broker }) => {
     const s = await broker.connect();
     await s.declare('q', { 'x-max-priority': 5 });
-    for (const [body, priority] of [['0', 0], ['none'], ['9', 9], ['5', 5], ['200', 200], ['1', 1], ['0 again', 0]] as [string, number?][]) {
+    for (const [body, priority] of [['0', 0], ['none'], ['9', 9], ['5', 5], ['200', 200], ['1', 1], ['0 again', 0]] as [
+      string,
+      number?,
+    ][]) {
       await s.publish('', 'q', body, priority === undefined ? {} : { priority });
     }
     const messages = await s.drain('q');
@@ -185,7 +202,13 @@ describe('priority', () => {
   test('a message that comes back keeps its priority and its place', async ({ broker }) => {
     const s = await broker.connect();
     await s.declare('q', { 'x-max-priority': 5 });
-    for (const [body, priority] of [['a1', 1], ['b5', 5], ['c5', 5], ['d1', 1]] as [string, number][]) await s.publish('', 'q', body, { priority });
+    for (const [body, priority] of [
+      ['a1', 1],
+      ['b5', 5],
+      ['c5', 5],
+      ['d1', 1],
+    ] as [string, number][])
+      await s.publish('', 'q', body, { priority });
     const taken = [await s.take('q'), await s.take('q'), await s.take('q')];
     for (const message of [taken[2], taken[0], taken[1]]) await s.nack(message?.tag ?? 0);
     expect(await s.drainBodies('q')).toEqual(['b5', 'c5', 'a1', 'd1']);

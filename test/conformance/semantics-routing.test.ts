@@ -3,8 +3,8 @@
 
 import { describe, expect } from 'vitest';
 import type { JsonObject } from '../../shared/protocol/control.ts';
-import type { JsonSession } from '../support/json-session.ts';
 import { test } from '../support/broker.ts';
+import type { JsonSession } from '../support/json-session.ts';
 
 describe('direct', () => {
   test('a direct exchange delivers to every queue bound with exactly the key', async ({ broker }) => {
@@ -220,9 +220,7 @@ describe('headers', () => {
     await s.declare('q');
     const error = await s.fails('queue.bind', { queue: 'q', exchange: 'amq.headers', arguments: { 'x-match': 'bad' } });
     expect(error.code).toBe(406);
-    expect(error.reason).toBe(
-      'PRECONDITION_FAILED - Invalid x-match field value <<"bad">>; expected all, any, all-with-x, or any-with-x',
-    );
+    expect(error.reason).toBe('PRECONDITION_FAILED - Invalid x-match field value <<"bad">>; expected all, any, all-with-x, or any-with-x');
     const typed = await s.fails('queue.bind', { queue: 'q', exchange: 'amq.headers', arguments: { 'x-match': 5 } });
     expect(typed.code).toBe(406);
     expect(typed.reason).toBe('PRECONDITION_FAILED - Invalid x-match field type signedint (value 5); expected longstr');

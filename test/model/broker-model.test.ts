@@ -13,7 +13,16 @@ const SEED = process.env['MODEL_SEED'];
 
 /** Every rule of the model must have been at work. */
 const RULES = [
-  ...['delivered', 'redelivered', 'got', 'refused', 'returned', 'auto-deleted', 'settled after the queue went', 'taken by the next single consumer'],
+  ...[
+    'delivered',
+    'redelivered',
+    'got',
+    'refused',
+    'returned',
+    'auto-deleted',
+    'settled after the queue went',
+    'taken by the next single consumer',
+  ],
   ...['ack', 'ack of several', 'requeue', 'requeue of several', 'discard', 'discard of several', 'release', 'release of several'],
   ...['expired', 'rejected', 'maxlen', 'delivery_limit', 'dead-lettered', 'dead-lettered nowhere', 'died again', 'cycle'],
 ];
@@ -44,7 +53,10 @@ async function agrees(options: TestBrokerOptions): Promise<void> {
   // a model that mostly gives up would pass and prove nothing
   expect(compared / drawn, 'part of the commands that were compared').toBeGreaterThan(0.5);
   if (process.env['MODEL_SHOW'] !== undefined) console.log(compared / drawn, Object.fromEntries(tally));
-  expect(RULES.filter((rule) => !tally.has(rule)), 'rules that were never at work').toEqual([]);
+  expect(
+    RULES.filter((rule) => !tally.has(rule)),
+    'rules that were never at work',
+  ).toEqual([]);
 }
 
 describe('any commands in any order', () => {
@@ -57,6 +69,11 @@ describe('the model itself', () => {
   test('topic patterns of the specification', () => {
     const matched = ['a', 'a.b', 'b', '', 'a.b.c', '.'].filter((key) => topicMatches('#.b.#', key));
     expect(matched).toEqual(['a.b', 'b', 'a.b.c']);
-    expect([topicMatches('#', ''), topicMatches('*', ''), topicMatches('audit.#', 'audit'), topicMatches('*.*', '.')]).toEqual([true, false, true, true]);
+    expect([topicMatches('#', ''), topicMatches('*', ''), topicMatches('audit.#', 'audit'), topicMatches('*.*', '.')]).toEqual([
+      true,
+      false,
+      true,
+      true,
+    ]);
   });
 });

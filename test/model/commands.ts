@@ -74,7 +74,9 @@ const spec: fc.Arbitrary<QueueSpec> = fc
   .map(({ deadTo, ...rest }) => ({ ...withoutUndefined(rest), ...deadTarget(deadTo) }));
 
 function withoutUndefined<T extends object>(record: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 function deadTarget(to: string | undefined): QueueSpec {
@@ -86,13 +88,17 @@ function deadTarget(to: string | undefined): QueueSpec {
 const declare = (which: fc.Arbitrary<number>): fc.Arbitrary<Command> =>
   fc.record({ do: fc.constant('declare' as const), queue: which, spec, empty: fc.boolean() }).map(({ empty, ...command }) => {
     if (command.queue !== REJECTING) return empty ? { ...command, spec: {} } : command;
-    // a queue that rejects has a length, and sends what expires there to any other
-    return { ...command, spec: { ...command.spec, rejects: true, maxLength: 1 + (command.spec.maxLength ?? 1) } };
+    // a queue that rejects has a length, and its dead letters do not come back to it
+    const elsewhere = command.spec.deadExchange === '' ? { deadKey: command.spec.deadKey ?? 'q0' } : {};
+    return { ...command, spec: { ...command.spec, ...elsewhere, rejects: true, maxLength: 1 + (command.spec.maxLength ?? 1) } };
   });
 
 const binding = fc
   .record({ do: fc.constantFrom('bind' as const, 'bind' as const, 'unbind' as const), queue, exchange, key: bindingKey })
-  .map((command): Command => (command.queue === REJECTING && command.exchange === 'amq.fanout' ? { ...command, exchange: 'amq.topic' } : command));
+  .map(
+    (command): Command =>
+      command.queue === REJECTING && command.exchange === 'amq.fanout' ? { ...command, exchange: 'amq.topic' } : command,
+  );
 
 const publish: fc.Arbitrary<Command> = fc
   .record({
@@ -106,7 +112,9 @@ const publish: fc.Arbitrary<Command> = fc
     mandatory: fc.boolean(),
     padding: fc.nat({ max: 20 }),
   })
-  .map(({ to, key, ...rest }) => (typeof to === 'number' ? { ...rest, exchange: '', key: QUEUES[to] ?? '' } : { ...rest, exchange: to, key }));
+  .map(({ to, key, ...rest }) =>
+    typeof to === 'number' ? { ...rest, exchange: '', key: QUEUES[to] ?? '' } : { ...rest, exchange: to, key },
+  );
 
 const consume: fc.Arbitrary<Command> = fc.record({
   do: fc.constant('consume' as const),
@@ -134,11 +142,19 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant('get' as const), session, queue, noAck: fc.boolean() }) },
   { weight: 5, arbitrary: consume },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), pick: fc.nat({ max: 9 }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant('grant' as const), pick: fc.nat({ max: 9 }), messages: fc.integer({ min: 1, max: 3 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('grant' as const), pick: fc.nat({ max: 9 }), messages: fc.integer({ min: 1, max: 3 }) }),
+  },
   { weight: 12, arbitrary: settle },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constant('settle all' as const), session, how: fc.constantFrom('ack' as const, 'nack' as const), requeue: fc.boolean() }),
+    arbitrary: fc.record({
+      do: fc.constant('settle all' as const),
+      session,
+      how: fc.constantFrom('ack' as const, 'nack' as const),
+      requeue: fc.boolean(),
+    }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('unknown tag' as const), session, multiple: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constantFrom('purge' as const, 'delete' as const), queue }) },

@@ -3,12 +3,21 @@
 // counters of every queue; the counter identity of docs/protocol.md; at the end the order of all that is left.
 
 import { expect } from 'vitest';
-import type { DeliveryJson, PropertiesJson, QueueSample } from '../../shared/protocol/control.ts';
+import type { DeliveryJson, PropertiesJson } from '../../shared/protocol/control.ts';
 import type { TestBroker } from '../support/broker.ts';
 import { countersBalance } from '../support/checkers.ts';
 import { type Inbox, type JsonSession, OperationError } from '../support/json-session.ts';
-import { argumentsOf, type Command, QUEUES, SESSIONS } from './commands.ts';
-import { type Held, type ModelConsumer, type ModelQueue, type ModelUnacked, ModelQueue as Queue, ReferenceBroker, roomOf } from './reference-broker.ts';
+import { argumentsOf, type Command, SESSIONS } from './commands.ts';
+import { countersOf, heldAs, nameOf, outcome, sameSpec, seenAs } from './comparable.ts';
+import {
+  type Held,
+  type ModelConsumer,
+  type ModelQueue,
+  type ModelUnacked,
+  ModelQueue as Queue,
+  ReferenceBroker,
+  roomOf,
+} from './reference-broker.ts';
 
 interface Consumer {
   readonly model: ModelConsumer;
@@ -194,7 +203,16 @@ export class ModelRun {
     const priority = model.spec.single === true ? 0 : command.priority;
     const more = command.credit === undefined ? {} : { credit: command.credit };
     const inbox = await session.consume(model.name, { noAck, prefetch, priority, ...more });
-    const consumer = { session: index, handle: inbox.handle, queue: model, noAck, prefetch, priority, credit: command.credit ?? Infinity, unacked: 0 };
+    const consumer = {
+      session: index,
+      handle: inbox.handle,
+      queue: model,
+      noAck,
+      prefetch,
+      priority,
+      credit: command.credit ?? Infinity,
+      unacked: 0,
+    };
     this.#consumers.push({ model: consumer, inbox, seen: 0, isCancelled: false });
     this.#model.consume(consumer);
   }
@@ -226,7 +244,12 @@ export class ModelRun {
     if (one === undefined) return;
     const many = multiple && how !== 'reject';
     const chosen = this.#model.select(session, one.tag, many) ?? [];
-    const fields = how === 'reject' ? { tag: one.tag, requeue } : how === 'nack' ? { tag: one.tag, multiple: many, requeue } : { tag: one.tag, multiple: many };
+    const fields =
+      how === 'reject'
+        ? { tag: one.tag, requeue }
+        : how === 'nack'
+          ? { tag: one.tag, multiple: many, requeue }
+          : { tag: one.tag, multiple: many };
     await this.#session(session).raw(how, fields);
     this.#model.settle(session, chosen, outcome(how, requeue));
   }
@@ -283,7 +306,12 @@ export class ModelRun {
   readonly #matched = new Set<Held>();
 
   /** Finds the delivery among those the model handed over; answers its place there. */
-  #match({ model, isCancelled }: Consumer, delivery: DeliveryJson, after: number, taken: Map<ModelQueue, Map<ModelConsumer, number>>): number {
+  #match(
+    { model, isCancelled }: Consumer,
+    delivery: DeliveryJson,
+    after: number,
+    taken: Map<ModelQueue, Map<ModelConsumer, number>>,
+  ): number {
     const { queue } = model;
     const wanted = JSON.stringify(seenAs(delivery));
     const at = queue.handedOver.findIndex((held, i) => i > after && !this.#matched.has(held) && JSON.stringify(heldAs(held)) === wanted);
@@ -314,7 +342,8 @@ export class ModelRun {
   #checkPriorities(queue: ModelQueue, count: ReadonlyMap<ModelConsumer, number>): void {
     for (const consumer of count.keys()) {
       for (const other of queue.eligible) {
-        if (other.priority > consumer.priority) expect(roomOf(other), `room of a consumer of ${queue.name} above one that was served`).toBe(0);
+        if (other.priority > consumer.priority)
+          expect(roomOf(other), `room of a consumer of ${queue.name} above one that was served`).toBe(0);
       }
     }
   }
@@ -326,7 +355,10 @@ export class ModelRun {
     }
     // a consumer's deliveries are read one consumer at a time, so tags of one session are unique, not sorted
     expect(tag).toBeGreaterThan(0);
-    expect(this.#model.unacked[session]?.some((one) => one.tag === tag), `tag ${tag} was used before`).toBe(false);
+    expect(
+      this.#model.unacked[session]?.some((one) => one.tag === tag),
+      `tag ${tag} was used before`,
+    ).toBe(false);
   }
 
   async #compareCounters(): Promise<void> {
@@ -358,24 +390,4 @@ export class ModelRun {
     if (session === undefined) throw new Error(`no session ${index}`);
     return session;
   }
-}
-
-const nameOf = (index: number): string => QUEUES[index] ?? 'q0';
-const seenAs = ({ body, key, redelivered, deliveryCount }: DeliveryJson): object => ({ body, key, redelivered, deliveryCount });
-const heldAs = ({ body, key, redelivered, deliveryCount }: Held): object => ({ body, key, redelivered, deliveryCount });
-
-function outcome(how: string, requeue: boolean): 'ack' | 'requeue' | 'discard' | 'release' {
-  if (how === 'ack' || how === 'release') return how;
-  return requeue ? 'requeue' : 'discard';
-}
-
-function sameSpec(a: object, b: object): boolean {
-  const sorted = (spec: object): string => JSON.stringify(Object.entries(spec).sort(([x], [y]) => (x < y ? -1 : 1)));
-  return sorted(a) === sorted(b);
-}
-
-function countersOf({ ready, readyBytes, unacked, deadLetterWaiting, consumers, counts }: QueueSample): object {
-  const { published, acked, purged, refused } = counts;
-  const lost = counts.expired + counts.deadLettered + counts.dropped;
-  return { ready, readyBytes, unacked, deadLetterWaiting, consumers, published, acked, purged, refused, lost };
 }

@@ -234,7 +234,12 @@ export class ReferenceBroker {
     }
     const all = this.unacked[session] ?? [];
     this.unacked[session] = [];
-    this.#bury(this.#giveBack(all.filter((one) => !one.queue.isDeleted), true));
+    this.#bury(
+      this.#giveBack(
+        all.filter((one) => !one.queue.isDeleted),
+        true,
+      ),
+    );
     for (const queue of this.queues.values()) this.#handOver(queue);
   }
 
@@ -350,6 +355,8 @@ export class ReferenceBroker {
     this.count(targets.length === 0 ? 'dead-lettered nowhere' : 'dead-lettered');
     if (held.deaths.length > 0) this.count('died again');
     const victims: Victim[] = [];
+    // a dead letter that is refused waits; when it goes is not said
+    if (targets.some((target) => target.spec.rejects === true && this.#wouldOverflow(target, held.body))) this.isAmbiguous = true;
     if (targets.some((target) => target.room > 0 && target.spec.maxLength !== undefined)) this.isAmbiguous = true;
     const priority = this.priorities.get(held.body) ?? 0;
     for (const target of targets) victims.push(...this.#enqueue(target, held.body, key, priority, Infinity, deaths));

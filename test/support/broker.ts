@@ -3,7 +3,7 @@
 // closed and its queues deleted, and what then is left over fails it: an exclusive queue, a message, a reference in the log, a timer, a task,
 // a socket; (3) so does an answer nobody asked for, or anything the broker logged as an error.
 
-import { expect, test as base } from 'vitest';
+import { test as base, expect } from 'vitest';
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
 import type { Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
@@ -74,7 +74,12 @@ export class TestBroker {
     const socket = new MemorySocket();
     const session = new JsonSession(socket, () => this.idle());
     const name = `test-${this.#sockets.size + 1}`;
-    const log = { debug: () => {}, info: () => {}, warn: () => {}, error: (fields: object, text: string) => this.#loggedError(fields, text) };
+    const log = {
+      debug: () => {},
+      info: () => {},
+      warn: () => {},
+      error: (fields: object, text: string) => this.#loggedError(fields, text),
+    };
     socket.attach(new Connection(this.#settings, socket, { name, isLoopback: true }, log, { opened: () => {}, closed: () => {} }));
     this.#sockets.set(session, socket);
     return session;

@@ -7,8 +7,8 @@ import {
   countersBalance,
   countersGrow,
   type DeliveryRecord,
-  firstDeliveriesInOrder,
   type FlowEvent,
+  firstDeliveriesInOrder,
   nothingDeliveredExpired,
   nothingLostOrInvented,
   oneActiveConsumer,
@@ -18,7 +18,13 @@ import {
 } from './checkers.ts';
 
 const confirmed = (body: string, publisher = 'p'): Attempt => ({ body, publisher, outcome: 'confirmed' });
-const delivered = (body: string, more: Partial<DeliveryRecord> = {}): DeliveryRecord => ({ body, consumer: 'c', redelivered: false, atMs: 0, ...more });
+const delivered = (body: string, more: Partial<DeliveryRecord> = {}): DeliveryRecord => ({
+  body,
+  consumer: 'c',
+  redelivered: false,
+  atMs: 0,
+  ...more,
+});
 
 const sample: QueueSample = {
   queue: 'q',
@@ -43,7 +49,12 @@ const sample: QueueSample = {
 };
 
 describe('what was confirmed comes out, and nothing else', () => {
-  const attempts: Attempt[] = [confirmed('a'), confirmed('b'), { body: 'c', publisher: 'p', outcome: 'unknown' }, { body: 'd', publisher: 'p', outcome: 'refused' }];
+  const attempts: Attempt[] = [
+    confirmed('a'),
+    confirmed('b'),
+    { body: 'c', publisher: 'p', outcome: 'unknown' },
+    { body: 'd', publisher: 'p', outcome: 'refused' },
+  ];
 
   test('a whole history is fine, with or without what was never answered', () => {
     expect(nothingLostOrInvented(attempts, [delivered('a'), delivered('b')])).toEqual([]);
@@ -77,13 +88,21 @@ describe('first deliveries in order', () => {
   const attempts = [confirmed('a1', 'a'), confirmed('b1', 'b'), confirmed('a2', 'a'), confirmed('b2', 'b')];
 
   test('publishers may interleave', () => {
-    expect(firstDeliveriesInOrder(attempts, ['b1', 'a1', 'b2', 'a2'].map((body) => delivered(body)))).toEqual([]);
+    expect(
+      firstDeliveriesInOrder(
+        attempts,
+        ['b1', 'a1', 'b2', 'a2'].map((body) => delivered(body)),
+      ),
+    ).toEqual([]);
   });
 
   test('one publisher may not be reordered', () => {
-    expect(firstDeliveriesInOrder(attempts, ['a2', 'b1', 'a1', 'b2'].map((body) => delivered(body)))).toEqual([
-      'a1 was first delivered after a2, which was published later',
-    ]);
+    expect(
+      firstDeliveriesInOrder(
+        attempts,
+        ['a2', 'b1', 'a1', 'b2'].map((body) => delivered(body)),
+      ),
+    ).toEqual(['a1 was first delivered after a2, which was published later']);
   });
 
   test('a redelivery may come late', () => {
@@ -111,7 +130,9 @@ describe('one active consumer', () => {
   test('two at a time, a delivery to one that waits, and a delivery after it went, are not', () => {
     expect(oneActiveConsumer(of(['activate', 'a'], ['activate', 'b']))).toEqual(['b became active while a was']);
     expect(oneActiveConsumer(of(['activate', 'a'], ['deliver', 'b']))).toEqual(['b was given a message while a was active']);
-    expect(oneActiveConsumer(of(['activate', 'a'], ['gone', 'a'], ['deliver', 'a']))).toEqual(['a was given a message while nobody was active']);
+    expect(oneActiveConsumer(of(['activate', 'a'], ['gone', 'a'], ['deliver', 'a']))).toEqual([
+      'a was given a message while nobody was active',
+    ]);
   });
 });
 

@@ -46,7 +46,10 @@ export function totalQueue(attempts: readonly Attempt[], deliveries: readonly De
 /** The two of its answers that are faults, as complaints. */
 export function nothingLostOrInvented(attempts: readonly Attempt[], deliveries: readonly DeliveryRecord[]): string[] {
   const { lost, unexpected } = totalQueue(attempts, deliveries);
-  return [...lost.map((body) => `${body} was confirmed and never delivered`), ...unexpected.map((body) => `${body} was delivered and never accepted`)];
+  return [
+    ...lost.map((body) => `${body} was confirmed and never delivered`),
+    ...unexpected.map((body) => `${body} was delivered and never accepted`),
+  ];
 }
 
 /** The second delivery of a body, and each later one, says `redelivered`. */
@@ -72,7 +75,8 @@ export function firstDeliveriesInOrder(attempts: readonly Attempt[], deliveries:
     // a redelivery may stand for a first delivery that was lost on its way
     if (redelivered) continue;
     const before = newest.get(attempt.publisher);
-    if (before !== undefined && before.place > attempt.place) complaints.push(`${body} was first delivered after ${before.body}, which was published later`);
+    if (before !== undefined && before.place > attempt.place)
+      complaints.push(`${body} was first delivered after ${before.body}, which was published later`);
     else newest.set(attempt.publisher, { place: attempt.place, body });
   }
   return complaints;
@@ -113,14 +117,24 @@ export function oneActiveConsumer(events: readonly FlowEvent[]): string[] {
 }
 
 /** Nothing is delivered later than its time to live allows. */
-export function nothingDeliveredExpired(deliveries: readonly DeliveryRecord[], deadlineOf: (body: string) => number, slackMs = 50): string[] {
+export function nothingDeliveredExpired(
+  deliveries: readonly DeliveryRecord[],
+  deadlineOf: (body: string) => number,
+  slackMs = 50,
+): string[] {
   return deliveries
     .filter(({ body, atMs }) => atMs > deadlineOf(body) + slackMs)
     .map(({ body, atMs }) => `${body} was delivered ${atMs - deadlineOf(body)} ms after it expired`);
 }
 
 /** docs/protocol.md: published = acked + expired + deadLettered + dropped + purged + ready + unacked + deadLetterWaiting. */
-export function countersBalance({ queue, ready, unacked, deadLetterWaiting, counts }: Omit<QueueSample, 'readyBytes' | 'consumers' | 'number'>): string[] {
+export function countersBalance({
+  queue,
+  ready,
+  unacked,
+  deadLetterWaiting,
+  counts,
+}: Omit<QueueSample, 'readyBytes' | 'consumers' | 'number'>): string[] {
   const gone = counts.acked + counts.expired + counts.deadLettered + counts.dropped + counts.purged;
   const held = ready + unacked + deadLetterWaiting;
   const complaints: string[] = [];

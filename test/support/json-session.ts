@@ -3,7 +3,16 @@
 // them; (4) an answer nobody asked for, or a second one, fails the session. It shares types with the broker, never code.
 // Refuses: binary frames, reconnecting, and hiding an error: a refused operation throws OperationError.
 
-import type { Answer, DeliveryJson, ErrorJson, EventMessage, JsonObject, OperationName, PropertiesJson, Request } from '../../shared/protocol/control.ts';
+import type {
+  Answer,
+  DeliveryJson,
+  ErrorJson,
+  EventMessage,
+  JsonObject,
+  OperationName,
+  PropertiesJson,
+  Request,
+} from '../../shared/protocol/control.ts';
 
 /** A WebSocket as this driver needs it: text in order, and one end. */
 export interface TextSocket {
