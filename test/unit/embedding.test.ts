@@ -1,0 +1,83 @@
+// The broker inside a user's own process: in memory, on a port, and gone without a trace.
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { connect } from 'leveret-client';
+import { expect, test } from 'vitest';
+import { createBroker } from '../../server/index.ts';
+
+test('connect() is a client over memory, on the same broker as those on the port', async () => {
+  await using broker = createBroker();
+  const here = await broker.connect({ name: 'inside' });
+  const { url, port } = await broker.listen({ port: 0 });
+  expect(url).toBe(`ws://127.0.0.1:${port}/ws`);
+  const there = await connect(url, { user: 'guest', password: 'guest', reconnect: false });
+  await here.declareQueue('jobs');
+  await there.queue('jobs').publish({ n: 1 });
+  const message = await here.queue('jobs').get();
+  expect(message?.body).toEqual({ n: 1 });
+  expect(message?.ack()).toBe(true);
+  await here.call('ping', {});
+  expect(broker.stats()).toMatchObject({
+    broker: { connections: 2, queues: 1, messages: 0 },
+    queues: [{ queue: 'jobs', counts: { published: 1, acked: 1 } }],
+  });
+  await there.close();
+});
+
+test('a large body passes both ways', async () => {
+  await using broker = createBroker();
+  const client = await broker.connect();
+  await client.declareQueue('large');
+  const body = new Uint8Array(3_000_000).map((_, i) => (i * 31) & 255);
+  await client.queue('large').publish(body);
+  for await (const message of client.queue('large').consume()) {
+    expect(Buffer.compare(message.bytes, body)).toBe(0);
+    message.ack();
+    break;
+  }
+});
+
+test('a second listen and a busy port reject, and the broker lives on', async () => {
+  await using broker = createBroker();
+  const { port } = await broker.listen({ port: 0 });
+  await expect(broker.listen({ port: 0 })).rejects.toThrow('listens once');
+  await using other = createBroker();
+  await expect(other.listen({ port })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  const { port: own } = await other.listen({ port: 0 });
+  expect(own).not.toBe(port);
+});
+
+test('after close nothing connects, and close may be called again', async () => {
+  const broker = createBroker();
+  const client = await broker.connect();
+  await broker.close();
+  await broker.close();
+  expect(client.state).toBe('closed');
+  await expect(broker.connect()).rejects.toThrow();
+});
+
+test('a process whose broker is closed ends by itself', async () => {
+  const index = new URL('../../server/dist/server/index.js', import.meta.url).href;
+  const program = `
+    import { createBroker } from ${JSON.stringify(index)};
+    const broker = createBroker();
+    const client = await broker.connect();
+    await broker.listen({ port: 0 });
+    await client.declareQueue('q', { arguments: { 'x-message-ttl': 60000, 'x-expires': 60000 } });
+    await client.queue('q').publish('x');
+    const worker = client.queue('q').work(() => new Promise(() => {}));
+    await client.call('stats.open', { handle: 60000 });
+    await broker.close();
+    console.log('closed');
+  `;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    cwd: fileURLToPath(new URL('../..', import.meta.url)),
+  });
+  let printed = '';
+  child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
+  expect((await once(child, 'close'))[0]).toBe(0);
+  expect(printed).toBe('closed\n');
+});
