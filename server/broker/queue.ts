@@ -230,7 +230,7 @@ export class Queue implements ReadWaiter {
     this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
   }
 
-  /** An unacked message returns to its place; `isCounted`: as a failed delivery. */
+  /** An unacked message returns to its place; `isCounted`: as a failed delivery. When all that come back together are back, `enforceLimits`. */
   requeue(stored: Stored, isCounted: boolean, now: number): void {
     this.unackedCount--;
     if (this.isDeleted) {
@@ -251,8 +251,12 @@ export class Queue implements ReadWaiter {
     }
     this.#ready(stored).giveBack(stored);
     if (stored.deadline !== 0) this.#watch(stored, true);
-    if (this.#isLimited) this.#dropOverflow(now);
     this.#broker.touch(this);
+  }
+
+  /** What came back may have overfilled the queue: the oldest goes, not what came back last. */
+  enforceLimits(now: number): void {
+    if (this.#isLimited && !this.isDeleted) this.#dropOverflow(now);
   }
 
   /** An unacked message was rejected for good. */

@@ -37,8 +37,9 @@ export class ReadyIndex {
   #chunks: Chunk[] = [];
   #first = 0;
   #spare: Chunk | undefined;
-  /** Newest first, so that the oldest is popped; returning a run newest first costs O(1) each. */
-  readonly #returned: Stored[] = [];
+  /** Oldest first from `#returnedHead` on: a run that comes back oldest first costs O(1) each. */
+  #returned: Stored[] = [];
+  #returnedHead = 0;
   #inChunks = 0;
   #gaps = 0;
   readonly #scratch = new Stored();
@@ -48,7 +49,7 @@ export class ReadyIndex {
   }
 
   get count(): number {
-    return this.#inChunks + this.#returned.length;
+    return this.#inChunks + this.#returned.length - this.#returnedHead;
   }
 
   push(stored: Stored): void {
@@ -77,7 +78,7 @@ export class ReadyIndex {
 
   /** Fills `into` with the oldest message and leaves it here. False when there is none. */
   peek(into: Stored): boolean {
-    const returned = this.#returned[this.#returned.length - 1];
+    const returned = this.#returned[this.#returnedHead];
     if (returned !== undefined) {
       into.copyFrom(returned);
       return true;
@@ -91,7 +92,7 @@ export class ReadyIndex {
   /** Removes what `peek` showed. */
   shift(): void {
     if (this.#returned.length > 0) {
-      this.#returned.pop();
+      this.#shiftReturned();
       return;
     }
     const chunk = this.#headChunk();
@@ -128,7 +129,7 @@ export class ReadyIndex {
   /** Every message, oldest first; `visit` must not change this index. */
   forEach(visit: (stored: Stored) => void): void {
     const stored = new Stored();
-    for (let i = this.#returned.length - 1; i >= 0; i--) visit(this.#returned[i] as Stored);
+    for (let i = this.#returnedHead; i < this.#returned.length; i++) visit(this.#returned[i] as Stored);
     for (let c = this.#first; c < this.#chunks.length; c++) {
       const chunk = this.#chunks[c] as Chunk;
       for (let i = chunk.head; i < chunk.tail; i++) {
@@ -143,7 +144,8 @@ export class ReadyIndex {
     this.#chunks = [];
     this.#first = 0;
     this.#spare = undefined;
-    this.#returned.length = 0;
+    this.#returned = [];
+    this.#returnedHead = 0;
     this.#inChunks = 0;
     this.#gaps = 0;
   }
@@ -228,20 +230,33 @@ export class ReadyIndex {
     const returned = this.#returned[at];
     if (returned?.seq !== seq) return false;
     into.copyFrom(returned);
-    if (remove) this.#returned.splice(at, 1);
+    if (!remove) return true;
+    if (at === this.#returnedHead) this.#shiftReturned();
+    else this.#returned.splice(at, 1);
     return true;
   }
 
   /** Where `seq` stands, or would stand, in `#returned`. */
   #returnedIndex(seq: number): number {
-    let low = 0;
+    let low = this.#returnedHead;
     let high = this.#returned.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#returned[middle] as Stored).seq > seq) low = middle + 1;
+      if ((this.#returned[middle] as Stored).seq < seq) low = middle + 1;
       else high = middle;
     }
     return low;
+  }
+
+  #shiftReturned(): void {
+    this.#returnedHead++;
+    if (this.#returnedHead === this.#returned.length) {
+      this.#returned.length = 0;
+      this.#returnedHead = 0;
+    } else if (this.#returnedHead >= 64 && this.#returnedHead * 2 >= this.#returned.length) {
+      this.#returned = this.#returned.slice(this.#returnedHead);
+      this.#returnedHead = 0;
+    }
   }
 
   #chunkOf(seq: number): Chunk | undefined {

@@ -337,13 +337,19 @@ export class Session extends Topology {
       throw unknownTag(tag);
     }
     this.#finish(this.#delivery, outcome);
+    this.#delivery.queue?.enforceLimits(this.#broker.clock.now());
     this.#broker.wake();
   }
 
+  /** Oldest first: what dies here dies in the order in which it came. */
   #settleUpTo(tag: number, outcome: Outcome): void {
-    const tags = this.#unacked.newestFirst(tag);
-    if (outcome === Outcome.Reject) tags.reverse(); // they die in the order in which they came
-    for (const each of tags) if (this.#unacked.take(each, this.#delivery)) this.#finish(this.#delivery, outcome);
+    const queues = new Set<Queue>();
+    for (const each of this.#unacked.upTo(tag)) {
+      if (!this.#unacked.take(each, this.#delivery)) continue;
+      if (this.#delivery.queue !== undefined) queues.add(this.#delivery.queue);
+      this.#finish(this.#delivery, outcome);
+    }
+    for (const queue of queues) queue.enforceLimits(this.#broker.clock.now());
     this.#broker.wake();
   }
 
@@ -400,10 +406,11 @@ export class Session extends Topology {
       if (dueAt <= now) overdue.push({ tag, consumer });
       else next = Math.min(next, dueAt);
     });
-    for (const { tag, consumer } of overdue.reverse()) {
+    for (const { tag, consumer } of overdue) {
       if (!this.#unacked.take(tag, this.#delivery)) continue;
       if (this.#lateTags.size < LATE_TAGS_MAX) this.#lateTags.add(tag);
       this.#finish(this.#delivery, Outcome.TimedOut);
+      consumer.queue.enforceLimits(now);
       this.#punish(consumer);
     }
     if (next !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#timeoutAlarm, next);

@@ -98,15 +98,14 @@ export class Unacked {
     return this.#next - 1;
   }
 
-  /** The open tags up to `last`, newest first: returning them in this order keeps a queue's index cheap. */
-  newestFirst(last: number): number[] {
-    const tags: number[] = [];
-    if (this.#inRing > 0) {
-      for (let tag = Math.min(last, this.#next - 1); tag >= this.#oldest; tag--) {
-        if (this.#queues[tag & (this.#capacity - 1)] !== undefined) tags.push(tag);
-      }
+  /** The open tags up to `last`, oldest first. */
+  upTo(last: number): number[] {
+    const tags = [...this.#stragglers.keys()].filter((tag) => tag <= last); // a map keeps the order in which they came
+    if (this.#inRing === 0) return tags;
+    for (let tag = this.#oldest; tag <= Math.min(last, this.#next - 1); tag++) {
+      if (this.#queues[tag & (this.#capacity - 1)] !== undefined) tags.push(tag);
     }
-    return tags.concat([...this.#stragglers.keys()].filter((tag) => tag <= last).reverse());
+    return tags;
   }
 
   /** Every open delivery, oldest first. `visit` must not settle. */
@@ -154,7 +153,7 @@ export class Unacked {
   /** The ring is full from oldest to next: move the few that hold it open aside, or double it. */
   #makeRoom(): void {
     if (this.#inRing * 4 <= this.#capacity) {
-      for (const tag of this.newestFirst(this.#next - 1).filter((tag) => !this.#stragglers.has(tag)).reverse()) {
+      for (const tag of this.upTo(this.#next - 1).filter((each) => !this.#stragglers.has(each))) {
         const straggler = new Delivery();
         invariant(this.take(tag, straggler), 'an open tag can be taken');
         this.#stragglers.set(tag, straggler);

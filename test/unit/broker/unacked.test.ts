@@ -50,7 +50,7 @@ test('tags are taken once each, whatever the order, and stragglers survive the r
         }
         expect(unacked.size).toBe(model.size);
       }
-      expect(unacked.newestFirst(tag)).toEqual([...model.keys()].reverse());
+      expect(unacked.upTo(tag)).toEqual([...model.keys()]);
       const seen: number[] = [];
       unacked.forEach((each) => seen.push(each.tag));
       expect(seen).toEqual([...model.keys()]);
