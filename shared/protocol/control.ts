@@ -14,6 +14,7 @@ export const CloseCode = {
   ShuttingDown: 1001,
   TooBig: 1009,
   LoginFailed: 4403,
+  ConsumerTimeout: 4406,
   HelloTimeout: 4408,
   MalformedFrame: 4501,
   MalformedContent: 4502,

@@ -5,7 +5,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ExitCode } from '../../server/cli/exit-codes.ts';
 import { type Config, ConfigError, configOf, loadConfig, SETTINGS, variableOf } from '../../server/config.ts';
 import { lineOfKey } from '../../server/config-lines.ts';
 import { editDistance, nearest } from '../../server/config-nearest.ts';
@@ -115,14 +114,6 @@ test('an unknown variable that resembles a setting is warned of, others are not 
 
 test('a key of Object.prototype is no setting', () => {
   expect(complaint('constructor = 1\n')).toContain("no setting 'constructor'");
-});
-
-test('the documentation lists every setting with its default, and every exit code', () => {
-  const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-  const rows = new Map([...text.matchAll(/^\| `([a-z.-]+)` \| `(.*?)` \|/gm)].map((row) => [row[1], row[2]]));
-  expect(Object.fromEntries(rows)).toEqual(Object.fromEntries(SETTINGS.map((setting) => [setting.key, JSON.stringify(setting.default)])));
-  const codes = Object.fromEntries([...text.matchAll(/^\| (\d+) \| ([A-Za-z]+) \|/gm)].map((row) => [row[2], Number(row[1])]));
-  expect(codes).toEqual(ExitCode);
 });
 
 test('the file in the documentation is accepted, and changes nothing', () => {
