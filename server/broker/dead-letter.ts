@@ -51,7 +51,7 @@ export class DeadLetters implements ReadWaiter {
   }
 
   push(stored: Stored, reason: DeathReason): void {
-    this.#waiting.push({ stored: new Stored().copyFrom(stored), reason, diedAt: this.#broker.clock.now() });
+    this.#waiting.push({ stored: new Stored().copyFrom(stored), reason, diedAt: this.#broker.now() });
     this.#broker.touchDeadLetters(this);
   }
 
@@ -63,7 +63,7 @@ export class DeadLetters implements ReadWaiter {
       const { stored } = letter;
       if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, this.#view, this)) return false;
       if (!this.#send(letter)) {
-        this.#broker.schedule.setBy(this.#retry, this.#broker.clock.now() + RETRY_MS);
+        this.#broker.schedule.setBy(this.#retry, this.#broker.now() + RETRY_MS);
         return false;
       }
       this.#waiting.shift();
@@ -119,7 +119,7 @@ export class DeadLetters implements ReadWaiter {
 
   #move(letter: DeadLetter, content: Content, targets: readonly Queue[]): boolean {
     const queue = this.#queue;
-    const now = this.#broker.clock.now();
+    const now = this.#broker.now();
     const takers = targets.filter((target) => target.hasRoom(content.bodyBytes, now));
     if (takers.length < targets.length) {
       if (letter.reason !== 'maxlen') return false;

@@ -134,7 +134,7 @@ export class Intake {
 
   #store(publisher: Publisher, content: Content, queues: readonly Queue[], routedCount: number): void {
     const broker = this.#broker;
-    const now = broker.clock.now();
+    const now = broker.now();
     const expirationMs = readExpiration(content.expiration);
     const append = this.#append;
     append.begin(content.bytes, content.start, content.end, content.bodyBytes, content.deliveryMode === PERSISTENT ? MessageFlag.Persistent : 0);

@@ -289,7 +289,7 @@ export class Queue implements ReadWaiter {
   used(): void {
     const { expiresMs } = this.settings;
     if (expiresMs === Number.POSITIVE_INFINITY) return;
-    this.#usedAt = this.#broker.clock.now();
+    this.#usedAt = this.#broker.now();
     this.#broker.schedule.setBy(this.#idleAlarm, this.#usedAt + expiresMs);
   }
 

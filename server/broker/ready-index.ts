@@ -95,8 +95,8 @@ export class ReadyIndex {
       this.#shiftReturned();
       return;
     }
-    const chunk = this.#headChunk();
-    invariant(chunk !== undefined, 'shift follows a peek that found a message');
+    const chunk = this.#chunks[this.#first];
+    invariant(chunk !== undefined && chunk.head < chunk.tail, 'shift follows a peek that found a message');
     this.#advance(chunk);
   }
 

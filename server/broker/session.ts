@@ -260,7 +260,7 @@ export class Session extends Topology {
     let tag: number;
     if (consumer.noAck) tag = this.#unacked.skip();
     else {
-      const now = this.#broker.clock.now();
+      const now = this.#broker.now();
       tag = this.#unacked.add(queue, consumer, stored, now);
       consumer.unackedCount++;
       this.#prefetched++;
@@ -281,7 +281,7 @@ export class Session extends Topology {
     const waiter: ReadWaiter = { readable: () => attempt() };
     const attempt = (): void => {
       if (this.isClosed) return;
-      const stored = queue.isDeleted ? undefined : queue.peekForGet(this.#broker.clock.now(), view, waiter);
+      const stored = queue.isDeleted ? undefined : queue.peekForGet(this.#broker.now(), view, waiter);
       if (stored === 'later') return;
       if (stored === undefined) done(undefined);
       else this.#hand(queue, new Stored().copyFrom(stored), view, noAck, done);
@@ -291,7 +291,7 @@ export class Session extends Topology {
   }
 
   #hand(queue: Queue, stored: Stored, view: View, noAck: boolean, done: (got: Got) => void): void {
-    const tag = noAck ? this.#unacked.skip() : this.#unacked.add(queue, undefined, stored, this.#broker.clock.now());
+    const tag = noAck ? this.#unacked.skip() : this.#unacked.add(queue, undefined, stored, this.#broker.now());
     if (!noAck) this.#unackedBytes += stored.bodyBytes;
     done({
       tag,
@@ -337,7 +337,7 @@ export class Session extends Topology {
       throw unknownTag(tag);
     }
     this.#finish(this.#delivery, outcome);
-    this.#delivery.queue?.enforceLimits(this.#broker.clock.now());
+    this.#delivery.queue?.enforceLimits(this.#broker.now());
     this.#broker.wake();
   }
 
@@ -349,7 +349,7 @@ export class Session extends Topology {
       if (this.#delivery.queue !== undefined) queues.add(this.#delivery.queue);
       this.#finish(this.#delivery, outcome);
     }
-    for (const queue of queues) queue.enforceLimits(this.#broker.clock.now());
+    for (const queue of queues) queue.enforceLimits(this.#broker.now());
     this.#broker.wake();
   }
 
@@ -359,7 +359,7 @@ export class Session extends Topology {
     this.#unackedBytes -= stored.bodyBytes;
     if (outcome === Outcome.Ack) queue.settle(stored);
     else if (outcome === Outcome.Reject) queue.reject(stored);
-    else queue.requeue(stored, isCounted(outcome, queue), this.#broker.clock.now());
+    else queue.requeue(stored, isCounted(outcome, queue), this.#broker.now());
     if (consumer === undefined) return;
     consumer.unackedCount--;
     this.#prefetched--;
