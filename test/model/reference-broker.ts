@@ -87,6 +87,11 @@ export class ModelQueue {
   get isTooLong(): boolean {
     return this.ready.length > (this.spec.maxLength ?? Infinity) || this.readyBytes > (this.spec.maxBytes ?? Infinity);
   }
+  /** Something other than age decides what is kept, or what goes first. */
+  get chooses(): boolean {
+    const { maxLength, maxBytes, maxPriority } = this.spec;
+    return (maxLength ?? maxBytes ?? maxPriority) !== undefined;
+  }
   /** Those that may be given messages at all. */
   get eligible(): ModelConsumer[] {
     return this.spec.single === true ? this.consumers.slice(0, 1) : this.consumers;
@@ -298,7 +303,11 @@ export class ReferenceBroker {
     }
     for (const queue of touched) {
       queue.sort();
-      victims.push(...this.#takeExpired(queue));
+      const expired = this.#takeExpired(queue);
+      // by tag or by place in the queue: not said
+      const returned = deliveries.map(({ held }) => held).filter((held) => expired.some((victim) => victim.held === held));
+      if (returned.some((held, i) => held !== expired[i]?.held)) this.isAmbiguous = true;
+      victims.push(...expired);
       // whether a free consumer or the limit comes first is not said
       if (queue.isTooLong && queue.room > 0) this.isAmbiguous = true;
       victims.push(...this.#trim(queue));
@@ -357,7 +366,8 @@ export class ReferenceBroker {
     const victims: Victim[] = [];
     // a dead letter that is refused waits; when it goes is not said
     if (targets.some((target) => target.spec.rejects === true && this.#wouldOverflow(target, held.body))) this.isAmbiguous = true;
-    if (targets.some((target) => target.room > 0 && target.spec.maxLength !== undefined)) this.isAmbiguous = true;
+    // what comes in one turn may be dispatched at once or together: the difference shows where a limit or a priority chooses
+    if (targets.some((target) => target.chooses && (target.room > 0 || target.handedOver.length > 0))) this.isAmbiguous = true;
     const priority = this.priorities.get(held.body) ?? 0;
     for (const target of targets) victims.push(...this.#enqueue(target, held.body, key, priority, Infinity, deaths));
     return victims;
