@@ -27,7 +27,7 @@ export type MessageProperties = {
   clusterId?: string;
 };
 
-export const Frame = { Publish: 1, Deliver: 2, Settle: 3, Confirm: 4, Return: 5, Credit: 6, Body: 7 } as const;
+export const Frame = { Publish: 1, Deliver: 2, Settle: 3, Confirm: 4, Credit: 6, Body: 7 } as const;
 export const Settle = { Ack: 0, Nack: 1, Reject: 2, Release: 3, Requeue: 4 } as const;
 export const FRAME_HEADER_BYTES = 7;
 export const FRAME_END = 0xce;
@@ -35,6 +35,17 @@ export const FRAME_END = 0xce;
 // In wire order, the n-th with flag 1 << (15 - n), and what each is: short string, table, octet, u64.
 const NAMES = 'contentType contentEncoding headers deliveryMode priority correlationId replyTo expiration messageId timestamp type userId appId clusterId'.split(' ');
 const KINDS = 'ssFoosssstssss';
+// Field types that DataView reads as they are.
+const NUMBERS: { readonly [type: string]: readonly [name: 'getInt8' | 'getUint8' | 'getInt16' | 'getUint16' | 'getInt32' | 'getUint32' | 'getFloat32' | 'getFloat64', bytes: number] } = {
+  b: ['getInt8', 1],
+  B: ['getUint8', 1],
+  s: ['getInt16', 2],
+  u: ['getUint16', 2],
+  I: ['getInt32', 4],
+  i: ['getUint32', 4],
+  f: ['getFloat32', 4],
+  d: ['getFloat64', 8],
+};
 const DEPTH_MAX = 16;
 const TWO_32 = 2 ** 32;
 
@@ -89,16 +100,15 @@ export class Reader {
     return this.bytes.subarray(this.skip(count), this.at);
   }
 
-  /** A content header up to the body; into `properties`, or past them. Answers the body's size. */
-  header(properties?: Record<string, unknown>): number {
+  /** A content header up to the body, into `properties`. Answers the body's size. */
+  header(properties: Record<string, unknown>): number {
     if (this.u32() !== 60 << 16) throw protocolError('not a basic header');
     const bodyBytes = this.u64();
     const flags = this.u16();
     for (let i = 0; i < NAMES.length; i++) {
       if ((flags & (0x8000 >> i)) === 0) continue;
       const kind = KINDS[i];
-      if (properties === undefined) this.skip(kind === 's' ? this.u8() : kind === 'F' ? this.u32() : kind === 'o' ? 1 : 8);
-      else properties[NAMES[i] ?? ''] = kind === 's' ? this.text(this.u8()) : kind === 'F' ? this.#fields(this.u32(), true, 1) : kind === 'o' ? this.u8() : this.u64();
+      properties[NAMES[i] ?? ''] = kind === 's' ? this.text(this.u8()) : kind === 'F' ? this.#fields(this.u32(), true, 1) : kind === 'o' ? this.u8() : this.u64();
     }
     return bodyBytes;
   }
@@ -134,27 +144,15 @@ export class Reader {
       case 'T':
         return new Date(this.u64() * 1000);
       case 'l':
-      case 'L':
-        return toNumber(this.#view.getBigInt64(this.skip(8)));
-      case 'B':
-        return this.u8();
-      case 'u':
-        return this.u16();
-      case 'i':
-        return this.u32();
-      case 'b':
-        return (this.u8() << 24) >> 24;
-      case 's':
-        return (this.u16() << 16) >> 16;
-      case 'I':
-        return this.u32() | 0;
-      case 'f':
-        return this.#view.getFloat32(this.skip(4));
-      case 'd':
-        return this.#view.getFloat64(this.skip(8));
-      default:
-        throw protocolError(`no field type ${type}`);
+      case 'L': {
+        const value = this.#view.getBigInt64(this.skip(8));
+        const number = Number(value);
+        return Number.isSafeInteger(number) ? number : value;
+      }
     }
+    const [name, bytes] = NUMBERS[type] ?? [];
+    if (name === undefined) throw protocolError(`no field type ${type}`);
+    return this.#view[name](this.skip(bytes ?? 0));
   }
 }
 
@@ -199,7 +197,7 @@ export class Writer {
     this.u8(0);
     this.text(text);
     const length = this.at - at - 1;
-    if (length > 255) throw invalid(`above 255 bytes: '${text.slice(0, 32)}...'`);
+    if (length > 255) throw invalid(`above 255 bytes: ${text.slice(0, 32)}`);
     this.bytes[at] = length;
   }
 
@@ -292,10 +290,4 @@ export class Writer {
       this.#fields(value, depth + 1);
     } else throw invalid(`a header cannot be a ${typeof value}`);
   }
-}
-
-/** A number where it is exact. */
-export function toNumber(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
 }

@@ -3,21 +3,28 @@
 // are told to listeners, failures are rejections. Refuses: to do the work (session.ts, and a file for each noun).
 
 import { asyncDispose } from './dispose.ts';
-import { LeveretError } from './error.ts';
+import { LeveretError, toLeveretError } from './error.ts';
+import { toMs } from './duration.ts';
 import { Exchange } from './exchange.ts';
+import { Feed } from './feed.ts';
 import type {
-  Arguments, BrokerInfo, ConnectOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, RequestOptions, StatsOptions,
+  Arguments, BrokerInfo, ConnectOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, RequestOptions, Stats, StatsOptions,
 } from './options.ts';
 import type { ConnectionState } from './phase.ts';
 import { Queue } from './queue.ts';
-import { Rpc } from './rpc.ts';
+import { aborted, onAbort } from './publisher.ts';
+import type { Rpc } from './rpc.ts';
 import { Session, type Listeners } from './session.ts';
-import { StatsFeed } from './stats-feed.ts';
 import type { MessagesOf, QueueBody, Topology } from './topology.ts';
 import type { Transport } from './transport.ts';
 import type { Fields } from './wire.ts';
 import type { Handler, Worker } from './worker.ts';
 import type { Answer, OperationName } from '../../shared/protocol/control.ts';
+
+/** Samples, for `for await`: see {@link Connection.stats}. */
+export type StatsFeed = Feed<Stats>;
+
+const SAMPLES_KEPT = 16; // a reader that is late misses the oldest
 
 /** How many servers of {@link Connection.serve} run at a time here. */
 export interface ServeOptions {
@@ -33,13 +40,11 @@ export interface ServeOptions {
  */
 export class Connection<T extends Topology = Topology> {
   readonly #session: Session;
-  readonly #rpc: Rpc;
-  #drained: Promise<void> | undefined;
+  #rpc: Promise<Rpc> | undefined;
 
   /** @internal Use `connect`. */
   constructor(session: Session) {
     this.#session = session;
-    this.#rpc = new Rpc(session);
   }
 
   /** 'connecting', 'open', 'waiting' (for the next try) or 'closed'. */
@@ -50,7 +55,7 @@ export class Connection<T extends Topology = Topology> {
   /** The broker of the last connection, and its limits. */
   get broker(): BrokerInfo {
     const { broker } = this.#session;
-    if (broker === undefined) throw new LeveretError('DISCONNECTED', 'no broker has answered yet');
+    if (broker === undefined) throw new LeveretError('DISCONNECTED', 'no broker yet');
     return broker;
   }
 
@@ -96,8 +101,8 @@ export class Connection<T extends Topology = Topology> {
    * console.log(cents);
    * ```
    */
-  request<Reply = unknown>(name: string, body: unknown, options: RequestOptions = {}): Promise<Reply> {
-    return this.#rpc.request<Reply>(name, body, options);
+  async request<Reply = unknown>(name: string, body: unknown, options: RequestOptions = {}): Promise<Reply> {
+    return (await this.#loadRpc()).request(name, body, options);
   }
 
   /**
@@ -108,8 +113,8 @@ export class Connection<T extends Topology = Topology> {
    * console.log(await mq.request('echo', 'hello'));
    * ```
    */
-  serve<B = unknown>(name: string, handler: Handler<B>, { concurrency = 16 }: ServeOptions = {}): Promise<Worker<B>> {
-    return this.#rpc.serve(name, handler, concurrency);
+  async serve<B = unknown>(name: string, handler: Handler<B>, { concurrency = 16 }: ServeOptions = {}): Promise<Worker<B>> {
+    return (await this.#loadRpc()).serve(name, handler, concurrency);
   }
 
   /**
@@ -118,8 +123,8 @@ export class Connection<T extends Topology = Topology> {
    * for await (const s of mq.stats({ queues: 'billing*', every: '250ms' })) { console.log(s.ready, s.publishRate); break; }
    * ```
    */
-  stats(options: StatsOptions = {}): StatsFeed {
-    return new StatsFeed(this.#session, options);
+  stats({ queues = '*', every = 1_000 }: StatsOptions = {}): StatsFeed {
+    return new Feed(this.#session, 'stats.open', { queues, everyMs: toMs(every) }, { buffer: SAMPLES_KEPT });
   }
 
   /**
@@ -193,8 +198,7 @@ export class Connection<T extends Topology = Topology> {
    * ```
    */
   drain(): Promise<void> {
-    this.#drained ??= this.#session.drain();
-    return this.#drained;
+    return this.#session.drain();
   }
 
   /**
@@ -210,6 +214,12 @@ export class Connection<T extends Topology = Topology> {
   [asyncDispose](): Promise<void> {
     return this.drain();
   }
+
+  /** Loaded by the first request or service: a page that only publishes or watches never asks for it. */
+  #loadRpc(): Promise<Rpc> {
+    this.#rpc ??= import('./rpc.ts').then(({ Rpc }) => new Rpc(this.#session));
+    return this.#rpc;
+  }
 }
 
 /**
@@ -218,22 +228,18 @@ export class Connection<T extends Topology = Topology> {
  * console.log(typeof connectOver);
  * ```
  */
-export function connectOver<T extends Topology = Topology>(
+export async function connectOver<T extends Topology = Topology>(
   transport: Transport, options: ConnectOptions<T> = {}, urls: string | readonly string[] = 'memory:',
 ): Promise<Connection<T>> {
-  return open(transport, urls, options);
-}
-
-async function open<T extends Topology>(transport: Transport, urls: string | readonly string[], options: ConnectOptions<T>): Promise<Connection<T>> {
   const { signal } = options;
-  signal?.throwIfAborted();
-  const session = new Session(transport, typeof urls === 'string' ? [urls] : urls, options);
-  const abort = (): unknown => session.close(new LeveretError('ABORTED', 'connect was aborted by its signal', { cause: signal?.reason }));
-  signal?.addEventListener('abort', abort);
+  if (signal?.aborted) throw aborted(signal);
+  let session: Session;
   try {
-    await session.opening(Number.POSITIVE_INFINITY);
-  } finally {
-    signal?.removeEventListener('abort', abort);
+    session = new Session(transport, [urls].flat(), options);
+  } catch (thrown) {
+    throw toLeveretError(thrown, 'INVALID');
   }
-  return new Connection<T>(session);
+  const stop = signal && onAbort(signal, (error) => session.close(error));
+  await session.opening().finally(stop);
+  return new Connection(session);
 }

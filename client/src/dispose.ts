@@ -1,6 +1,6 @@
 // `await using` in hosts without Symbol.asyncDispose: the symbol that compilers' own helpers look for. Import it before a class that has the method.
 
 const known: { asyncDispose?: symbol } = Symbol;
-if (known.asyncDispose === undefined) Object.defineProperty(Symbol, 'asyncDispose', { value: Symbol.for('Symbol.asyncDispose') });
+known.asyncDispose ??= Symbol.for('Symbol.asyncDispose');
 
 export const asyncDispose: typeof Symbol.asyncDispose = Symbol.asyncDispose;

@@ -11,12 +11,12 @@ import { LeveretError } from './error.ts';
  */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`;
 
-const UNIT_MS: { readonly [unit: string]: number } = { ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
+const UNIT_MS: { readonly [unit: string]: number } = { '': 1, ms: 1, s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
 
 /** Whole milliseconds. */
 export function toMs(duration: Duration): number {
-  const [, amount, unit = 'ms'] = /^([\d.]+)([a-z]+)?$/.exec(String(duration)) ?? [];
-  const ms = Number(amount) * (UNIT_MS[unit] ?? Number.NaN);
-  if (!(ms >= 0)) throw new LeveretError('INVALID', `not a duration: '${duration}'`);
+  const text = String(duration);
+  const ms = Number.parseFloat(text) * (UNIT_MS[text.replace(/^[\d.]+/, '')] ?? Number.NaN);
+  if (!(ms >= 0)) throw new LeveretError('INVALID', `not a duration: '${text}'`);
   return Math.round(ms);
 }

@@ -4,30 +4,10 @@ import { Feed } from './feed.ts';
 import type { Message } from './message.ts';
 import type { Published, PublishOptions, SubscribeOptions } from './options.ts';
 import type { Session } from './session.ts';
-import { Subscription, type Reader } from './subscription.ts';
 import type { BodyFor } from './topology.ts';
 
-/**
- * What goes through an exchange from now on, for `for await`: see {@link Exchange.subscribe}. After a reconnect it goes on; what passed meanwhile is missed.
- * ```ts
- * const tap: Tap = mq.exchange('amq.topic').subscribe('order.*');
- * await tap.cancel();
- * console.log(tap.dropped);
- * ```
- */
-export class Tap<B = unknown> extends Feed<Message<B>> implements Reader<B> {
-  readonly #subscription: Subscription<B>;
-
-  /** @internal */
-  constructor(session: Session, exchange: string, key: string, { buffer = 100, onOverflow, ...options }: SubscribeOptions) {
-    super(buffer, onOverflow);
-    this.#subscription = new Subscription(session, 'tap.open', { ...options, exchange, key, buffer }, this);
-  }
-
-  protected override cancelled(): Promise<void> {
-    return this.#subscription.cancel();
-  }
-}
+/** What goes through an exchange from now on: see {@link Exchange.subscribe}. After a reconnect it goes on; what passed meanwhile is missed. */
+export type Tap<B = unknown> = Feed<Message<B>>;
 
 /**
  * An exchange: see {@link Connection.exchange}.
@@ -65,7 +45,7 @@ export class Exchange<Messages = Record<never, never>> {
    * for await (const msg of tap) { console.log(msg.key, msg.body); break; }
    * ```
    */
-  subscribe<Key extends (keyof Messages & string) | (string & {})>(key: Key, options: SubscribeOptions = {}): Tap<BodyFor<Messages, Key>> {
-    return new Tap(this.#session, this.name, key, options);
+  subscribe<Key extends (keyof Messages & string) | (string & {})>(key: Key, { buffer = 100, ...options }: SubscribeOptions = {}): Tap<BodyFor<Messages, Key>> {
+    return new Feed(this.#session, 'tap.open', { exchange: this.name, key, buffer, arguments: options.arguments ?? {} }, { buffer, ...options });
   }
 }

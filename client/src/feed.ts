@@ -1,47 +1,49 @@
 // What a `for await` loop reads from: values that arrived and were not asked for, or askers that wait for values. Never both.
 // Always: (1) a feed ends once: by `return` (the loop was left), or by `end`, whose error is thrown after what arrived before it was read;
-// (2) with a limit, it holds at most that many values. Refuses: to know where values come from.
+// (2) with a limit, it holds at most that many values. Refuses: to ack (deliveries.ts gives messages back).
 
 import { asyncDispose } from './dispose.ts';
 import { LeveretError } from './error.ts';
 import { Fifo } from './fifo.ts';
 import type { SubscribeOptions } from './options.ts';
+import type { Session } from './session.ts';
+import { type OpenFields, type OpenOp, type Reader, Subscription } from './subscription.ts';
 
-interface Asker<T> {
-  resolve(result: IteratorResult<T, undefined>): void;
-  reject(error: LeveretError): void;
-}
-
-/** What loops over messages, batches and samples have in common: leave the loop, or `cancel()`, to end it. */
-export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
+/**
+ * What loops over messages and samples read from: leave the loop, or `cancel()`, to end it.
+ * ```ts
+ * const tap: Feed<Message> = mq.exchange('amq.topic').subscribe('order.*', { buffer: 10 });
+ * await tap.cancel();
+ * console.log(tap.dropped);
+ * ```
+ */
+export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined>, Reader<T> {
   /** Values thrown away because nobody read them in time. */
   dropped = 0;
-  readonly #limit: number;
-  readonly #onOverflow: SubscribeOptions['onOverflow'];
+  readonly #subscription: Subscription<T>;
+  readonly #options: SubscribeOptions;
   #values = new Fifo<T>();
-  readonly #askers: Asker<T>[] = [];
+  readonly #askers: ((result: Promise<IteratorResult<T, undefined>>) => void)[] = [];
   #isOver = false;
   #error: LeveretError | undefined;
 
   /** @internal */
-  constructor(limit = Number.POSITIVE_INFINITY, onOverflow?: SubscribeOptions['onOverflow']) {
-    this.#limit = limit;
-    this.#onOverflow = onOverflow;
+  constructor(session: Session, op: OpenOp, fields: OpenFields, options: SubscribeOptions = {}) {
+    this.#options = options;
+    this.#subscription = new Subscription(session, op, fields, this);
   }
 
-  next(): Promise<IteratorResult<T, undefined>> {
-    return new Promise((resolve, reject) => {
-      const value = this.#values.shift();
-      const error = this.#error;
-      if (value !== undefined) {
-        this.taken?.(value);
-        resolve({ done: false, value });
-      } else if (error !== undefined) {
-        this.#error = undefined;
-        reject(error);
-      } else if (this.#isOver) resolve({ done: true, value: undefined });
-      else this.#askers.push({ resolve, reject });
-    });
+  async next(): Promise<IteratorResult<T, undefined>> {
+    const value = this.#values.shift();
+    const error = this.#error;
+    if (value !== undefined) {
+      this.taken?.(value);
+      return { done: false, value };
+    }
+    this.#error = undefined;
+    if (error) throw error;
+    if (this.#isOver) return { done: true, value: undefined };
+    return new Promise((resolve) => this.#askers.push(resolve));
   }
 
   async return(): Promise<IteratorResult<T, undefined>> {
@@ -50,11 +52,13 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
   }
 
   /** Ends it from outside; a loop that waits is left. */
-  async cancel(): Promise<void> {
+  cancel(): Promise<void> {
     const left = this.clear();
     this.end();
     this.#error = undefined;
-    await this.cancelled(left);
+    const gone = this.#subscription.cancel();
+    this.left?.(left);
+    return gone;
   }
 
   [asyncDispose](): Promise<void> {
@@ -67,24 +71,20 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
 
   /** @internal */
   push(value: T): void {
+    const { buffer = Number.POSITIVE_INFINITY, onOverflow } = this.#options;
     if (this.#isOver) return;
-    const asker = this.#askers.shift();
-    if (asker !== undefined) {
-      this.taken?.(value);
-      asker.resolve({ done: false, value });
-    } else {
-      if (this.#values.length >= this.#limit) {
-        this.dropped++;
-        if (this.#onOverflow === 'drop-newest') return;
-        if (this.#onOverflow === 'fail') {
-          this.end(new LeveretError('OVERFLOW', `more than ${this.#limit} waited to be read`));
-          this.cancelled([]);
-          return;
-        }
-        this.#values.shift();
+    if (this.#values.length >= buffer) {
+      this.dropped++;
+      if (onOverflow === 'drop-newest') return;
+      if (onOverflow === 'fail') {
+        this.end(new LeveretError('OVERFLOW', `more than ${buffer} waited to be read`));
+        this.#subscription.cancel();
+        return;
       }
-      this.#values.push(value);
+      this.#values.shift();
     }
+    this.#values.push(value);
+    this.#askers.shift()?.(this.next());
   }
 
   /** @internal No more will come; `error` says why, unless the reader ended it. */
@@ -93,7 +93,7 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
     this.#isOver = true;
     this.#error = error;
     // The first that waits is told why, the others that it is over.
-    for (const { resolve, reject } of this.#askers.splice(0)) this.next().then(resolve, reject);
+    for (const resolve of this.#askers.splice(0)) resolve(this.next());
   }
 
   /** @internal Takes out what nobody read. */
@@ -106,8 +106,6 @@ export class Feed<T> implements AsyncIterableIterator<T, undefined, undefined> {
   /** A value goes to the reader. */
   protected taken?(value: T): void;
 
-  /** The reader has gone; `left` was never handed out. */
-  protected cancelled(_left: Iterable<T>): Promise<void> | undefined {
-    return undefined;
-  }
+  /** The reader has gone; these were never handed out. */
+  protected left?(values: Iterable<T>): void;
 }

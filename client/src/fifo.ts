@@ -8,16 +8,14 @@ export class Fifo<T> {
   #head = 0;
 
   push(value: T): void {
-    const slots = this.#slots;
-    if (this.length === slots.length) {
-      this.#slots = slots.concat(slots);
-      // The copy behind continues where the head's lap ends; what is not of the FIFO must be undefined.
-      this.#slots.fill(undefined, 0, this.#head).fill(undefined, this.#head + this.length);
+    if (this.length === this.#slots.length) {
+      this.#slots = [...this, ...this.#slots.fill(undefined)];
+      this.#head = 0;
     }
     this.#slots[(this.#head + this.length++) & (this.#slots.length - 1)] = value;
   }
 
-  /** The n-th from the head; undefined when there is none. */
+  /** The n-th from the head, of those there are. */
   at(n: number): T | undefined {
     return this.#slots[(this.#head + n) & (this.#slots.length - 1)];
   }
@@ -25,16 +23,17 @@ export class Fifo<T> {
   shift(): T | undefined {
     const value = this.at(0);
     if (this.length > 0) {
-      this.#slots[this.#head] = undefined;
-      this.#head = (this.#head + 1) & (this.#slots.length - 1);
+      this.#slots[this.#head++] = undefined;
+      this.#head &= this.#slots.length - 1;
       this.length--;
     }
     return value;
   }
 
-  /** Takes out what is there. */
-  *[Symbol.iterator](): Generator<T, undefined> {
-    for (let value = this.shift(); value !== undefined; value = this.shift()) yield value;
-    return undefined;
+  *[Symbol.iterator](): Generator<T, void> {
+    for (let n = 0; n < this.length; n++) {
+      const value = this.at(n);
+      if (value !== undefined) yield value;
+    }
   }
 }

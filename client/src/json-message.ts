@@ -5,9 +5,17 @@ import type { DeliveryJson, Json, JsonObject } from '../../shared/protocol/contr
 import { Writer, encodeText } from './codec.ts';
 import { HEAD_BYTES_MAX } from './encoder.ts';
 import { Message } from './message.ts';
-import type { Wire } from './wire.ts';
+import type { Session } from './session.ts';
+import type { Fields, Wire } from './wire.ts';
 
-export function messageFromJson<B>({ tag, redelivered, deliveryCount, id, ...json }: DeliveryJson, wire: Wire): Message<B> {
+/** One message, or undefined when none is ready. */
+export async function getMessage<B>(session: Session, fields: Fields<'get'>): Promise<Message<B> | undefined> {
+  const wire = await session.opening();
+  const { message } = await wire.request('get', fields);
+  return message === null ? undefined : messageFromJson(message, wire);
+}
+
+function messageFromJson<B>({ tag, redelivered, deliveryCount, id, ...json }: DeliveryJson, wire: Wire): Message<B> {
   const body = json.bodyBase64 === undefined ? encodeText(json.body ?? '') : fromBase64(json.bodyBase64);
   const writer = new Writer(HEAD_BYTES_MAX + body.length);
   const [number, seq] = id.split('-');

@@ -1,12 +1,11 @@
 // One delivered message, and its settling. hot
 // Always: (1) a message owns its bytes, the payload of a DELIVER frame; (2) it is settled once, on the connection it came by: later settles, and those after a
-// reconnect, answer false (the broker has taken the message back); (3) nothing is decoded before it is asked for.
+// reconnect, answer false (the broker has taken the message back); (3) the body is not decoded before it is asked for.
 
 import { type MessageProperties, Reader, Settle } from './codec.ts';
 import { LeveretError } from './error.ts';
 import type { Wire } from './wire.ts';
 
-const UNREAD: unique symbol = Symbol('unread');
 const NUMBER_START = 13; // queue number and seq, behind tag, flags and delivery count
 const CONTENT_START = 25;
 
@@ -24,15 +23,15 @@ export class Message<B = unknown> {
   readonly redelivered: boolean;
   /** 1 for the first delivery. */
   readonly attempt: number;
+  /** The properties of AMQP's basic class, `headers` among them. */
+  readonly properties: MessageProperties = {};
   readonly #tag: number;
   #wire: Wire | undefined;
   readonly #payload: Uint8Array;
-  readonly #headerStart: number;
   readonly #bodyStart: number;
   /** @internal Bytes of the body that are not here. */
   readonly missingBytes: number;
-  #properties: MessageProperties | undefined;
-  #body: B | typeof UNREAD = UNREAD;
+  #body: { readonly value: B } | undefined;
 
   /** @internal */
   constructor(payload: Uint8Array, wire: Wire) {
@@ -45,8 +44,7 @@ export class Message<B = unknown> {
     reader.skip(CONTENT_START - NUMBER_START);
     reader.skip(reader.u8());
     reader.skip(reader.u8());
-    this.#headerStart = reader.at;
-    const bodyBytes = reader.header();
+    const bodyBytes = reader.header(this.properties);
     this.#bodyStart = reader.at;
     this.missingBytes = bodyBytes - (payload.length - reader.at);
   }
@@ -58,10 +56,8 @@ export class Message<B = unknown> {
   }
   /** The body as its content type says: JSON parsed, text as a string, all else as bytes. Throws UNREADABLE for JSON that is none. */
   get body(): B {
-    if (this.#body !== UNREAD) return this.#body;
-    const body: B = decodeBody(this.bytes, this.properties.contentType ?? '');
-    this.#body = body;
-    return body;
+    this.#body ??= { value: decodeBody(this.bytes, this.properties.contentType ?? '') };
+    return this.#body.value;
   }
   /** The body as it came. */
   get bytes(): Uint8Array {
@@ -74,13 +70,6 @@ export class Message<B = unknown> {
   /** The routing key. */
   get key(): string {
     return this.#names()[1];
-  }
-  get properties(): MessageProperties {
-    if (this.#properties === undefined) {
-      this.#properties = {};
-      new Reader(this.#payload, this.#headerStart).header(this.#properties);
-    }
-    return this.#properties;
   }
   /** Plain values; `{}` when there are none. */
   get headers(): Readonly<Record<string, unknown>> {
@@ -133,6 +122,6 @@ function decodeBody(bytes: Uint8Array, contentType: string): ReturnType<typeof J
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new LeveretError('UNREADABLE', 'the body is not JSON, although its content type says so', { cause });
+    throw new LeveretError('UNREADABLE', 'the body is not JSON, as its content type says', { cause });
   }
 }

@@ -2,7 +2,7 @@
 // Always: (1) it settles its promise once; (2) its bytes, whole frames, stay as they are until then, so that it can be sent again.
 
 import { LeveretError } from './error.ts';
-import type { Published } from './options.ts';
+import type { PublishOptions, Published } from './options.ts';
 
 // `new Promise(executor)` without a closure for each: the executor hands its two functions over through here.
 let takenResolve: (value: Published) => void;
@@ -17,36 +17,36 @@ export class Pending {
   readonly #resolve = takenResolve;
   readonly #reject = takenReject;
   isSettled = false;
-  /** The broker has answered; `isSettled` may be true before, by time or by signal. */
+  /** The broker has answered; `isSettled` may be true before, by time, by signal, or for want of confirms. */
   isConfirmed = false;
+  deadline = 0;
+  onSettled: (() => void) | undefined = undefined;
+  readonly exchange: string;
+  readonly key: string;
+  readonly options: PublishOptions;
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
   /** What it costs of the publisher's credit. */
   readonly payloadBytes: number;
-  readonly deadline: number;
-  readonly failsWhenDown: boolean;
-  readonly ignoresUnroutable: boolean;
-  onSettled: (() => void) | undefined = undefined;
 
-  constructor(
-    bytes: Uint8Array, start: number, end: number, payloadBytes: number, deadline: number, failsWhenDown: boolean, ignoresUnroutable: boolean,
-  ) {
+  constructor(exchange: string, key: string, options: PublishOptions, bytes: Uint8Array, start: number, end: number, payloadBytes: number) {
+    this.exchange = exchange;
+    this.key = key;
+    this.options = options;
     this.bytes = bytes;
     this.start = start;
     this.end = end;
     this.payloadBytes = payloadBytes;
-    this.deadline = deadline;
-    this.failsWhenDown = failsWhenDown;
-    this.ignoresUnroutable = ignoresUnroutable;
   }
 
-  /** Settles: with an error, or with what it resolves with. The later call has no effect. */
-  settle(outcome: LeveretError | Published): void {
-    if (this.isSettled) return;
+  /** Settles: with an error, or with what it resolves with. False when it was settled before. */
+  settle(outcome: LeveretError | Published): boolean {
+    if (this.isSettled) return false;
     this.isSettled = true;
     this.onSettled?.();
     if (outcome instanceof LeveretError) this.#reject(outcome);
     else this.#resolve(outcome);
+    return true;
   }
 }

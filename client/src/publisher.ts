@@ -1,36 +1,35 @@
-// One publisher handle: what was published and is not settled, in order, and the credit that lets it leave. hot
+// The publisher handle: what was published and is not settled, in order, and the credit that lets it leave. hot
 // Always: (1) a publish is in exactly one of `waiting` (not sent on this wire) and `sent` (its place there is its confirm sequence), or is settled;
 // (2) waiting and sent keep the order of the calls; (3) a lost wire puts what was sent back in front of what waits, so it is sent again with its id:
 // a message may then be stored twice; (4) nothing leaves without credit, nor above maxInFlightBytes.
 // Refuses: to reorder, and to drop what it holds: it only rejects.
 
-import { FRAME_HEADER_BYTES, Frame, Reader, protocolError } from './codec.ts';
+import { Frame, type Reader, protocolError } from './codec.ts';
 import { toMs } from './duration.ts';
 import { PublishEncoder } from './encoder.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
 import { Fifo } from './fifo.ts';
-import type { PublishDefaults, PublishOptions, Published } from './options.ts';
-import { Pending } from './pending.ts';
+import type { BrokerInfo, PublishDefaults, PublishOptions, Published } from './options.ts';
+import type { Pending } from './pending.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Wire } from './wire.ts';
 
 export interface PublisherOwner {
   readonly isOpen: boolean;
   readonly ports: ClientPorts;
+  readonly broker: BrokerInfo | undefined;
   schedule(): void;
   fault(error: LeveretError): void;
 }
 
+/** The publisher's own: fixed, so that encoded frames can be sent again on the next wire. */
+export const PUBLISHER_HANDLE = 1;
 const MIB = 1_048_576;
-const SEND_BYTES_MAX = MIB; // of one WebSocket message: well below batchBytes, and settles get their turn between
 
 export class Publisher {
-  readonly #handle: number;
-  readonly #confirms: boolean;
-  readonly #defaults: PublishDefaults;
+  readonly #defaults: PublishDefaults & { readonly timeout: number; readonly maxInFlightBytes: number; readonly maxWaitingBytes: number };
   readonly #owner: PublisherOwner;
-  readonly #encoder: PublishEncoder;
-  readonly #timeoutMs: number;
+  readonly #encoder = new PublishEncoder(PUBLISHER_HANDLE);
   #waiting = new Fifo<Pending>();
   #waitingBytes = 0;
   #sent = new Fifo<Pending>();
@@ -39,152 +38,132 @@ export class Publisher {
   #firstSeq = 1;
   #credit = 0;
   #wire: Wire | undefined;
-  #idle: (() => void)[] = [];
   #sweepAt = Number.POSITIVE_INFINITY;
   #stopSweep: (() => void) | undefined;
 
-  constructor(handle: number, confirms: boolean, defaults: PublishDefaults, owner: PublisherOwner) {
-    this.#handle = handle;
-    this.#confirms = confirms;
-    this.#defaults = defaults;
+  constructor(defaults: PublishDefaults, owner: PublisherOwner) {
+    this.#defaults = { maxInFlightBytes: 8 * MIB, maxWaitingBytes: 256 * MIB, ...defaults, timeout: toMs(defaults.timeout ?? 30_000) };
     this.#owner = owner;
-    // With confirms the confirm says where a message went; without them only a return does.
-    this.#encoder = new PublishEncoder(handle, !confirms && defaults.unroutable !== 'ignore');
-    this.#timeoutMs = toMs(defaults.timeout ?? 30_000);
   }
 
-  publish(exchange: string, key: string, body: unknown, options?: PublishOptions): Promise<Published> {
+  publish(exchange: string, key: string, body: unknown, given?: PublishOptions): Promise<Published> {
     const owner = this.#owner;
     const defaults = this.#defaults;
-    const encoder = this.#encoder;
-    const signal = options?.signal;
-    const failsWhenDown = (options?.whenDown ?? defaults.whenDown) === 'fail';
-    let timeoutMs = this.#timeoutMs;
+    const options = given ? { ...defaults, ...given } : defaults;
+    const signal = given?.signal;
     try {
-      if (failsWhenDown && !owner.isOpen) throw new LeveretError('DISCONNECTED', 'there is no connection');
-      if (this.#waitingBytes > (defaults.maxWaitingBytes ?? 256 * MIB)) throw new LeveretError('OVERFLOW', 'too much waits to be published');
+      if (options.whenDown === 'fail' && !owner.isOpen) throw new LeveretError('DISCONNECTED', 'no connection');
+      if (this.#waitingBytes > defaults.maxWaitingBytes) throw new LeveretError('OVERFLOW', 'too much waits to be sent');
       if (signal?.aborted) throw aborted(signal);
-      if (options?.timeout !== undefined) timeoutMs = toMs(options.timeout);
-      encoder.encode(exchange, key, body, options);
+      const pending = this.#encoder.encode(exchange, key, body, options, owner.broker?.limits.messageBytes);
+      pending.deadline = owner.ports.now() + (given ? toMs(options.timeout) : defaults.timeout);
+      if (signal) pending.onSettled = onAbort(signal, (error) => pending.settle(error));
+      this.#sweepBy(pending.deadline);
+      this.#wait(pending);
+      owner.schedule();
+      return pending.promise;
     } catch (thrown) {
       return Promise.reject(toLeveretError(thrown, 'INVALID'));
     }
-    const deadline = owner.ports.now() + timeoutMs;
-    const ignoresUnroutable = (options?.unroutable ?? defaults.unroutable) === 'ignore';
-    const { slab } = encoder;
-    const pending = new Pending(slab.bytes, encoder.start, slab.at, encoder.payloadBytes, deadline, failsWhenDown, ignoresUnroutable);
-    if (signal) pending.onSettled = onAbort(signal, (error) => pending.settle(error));
-    if (deadline < this.#sweepAt) this.#sweepBy(deadline);
-    this.#waiting.push(pending);
-    this.#waitingBytes += pending.payloadBytes;
-    owner.schedule();
-    return pending.promise;
   }
 
   /** Resolves when everything published so far is settled. */
-  settled(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#idle.push(resolve);
-      this.#tellIdle();
-    });
+  async drain(): Promise<void> {
+    await Promise.allSettled(this.#open().map(({ promise }) => promise));
   }
 
   async open(wire: Wire): Promise<void> {
-    const { credit } = await wire.request('publisher.open', { handle: this.#handle, confirm: this.#confirms });
+    const { credit } = await wire.request('publisher.open', { handle: PUBLISHER_HANDLE });
     if (wire.alive) this.#wire = wire;
     this.#credit = credit;
   }
 
   /** The wire is gone; `closed`, when for good. */
   lost(closed?: LeveretError): void {
-    const unknown = new LeveretError('DISCONNECTED', 'the connection was lost before the confirm: the message may be stored or not');
-    const again = new Fifo<Pending>();
-    this.#waitingBytes = 0;
-    for (const fifo of [this.#sent, this.#waiting]) {
-      for (let pending = fifo.shift(); pending !== undefined; pending = fifo.shift()) {
-        if (closed || pending.failsWhenDown) pending.settle(closed ?? unknown);
-        if (pending.isSettled) continue;
-        again.push(pending);
-        this.#waitingBytes += pending.payloadBytes;
-      }
-    }
+    const error = closed ?? new LeveretError('DISCONNECTED', 'lost before the confirm: stored or not');
+    const open = this.#open();
     this.#wire = undefined;
-    this.#waiting = again;
-    this.#sentBytes = 0;
+    this.#waiting = new Fifo();
+    this.#sent = new Fifo();
+    this.#waitingBytes = this.#sentBytes = 0;
     this.#firstSeq = 1;
+    for (const pending of open) {
+      if (closed || pending.options.whenDown === 'fail') pending.settle(error);
+      else this.#wait(pending);
+    }
     if (closed) this.#stopSweep?.();
-    this.#tellIdle();
   }
 
   /** Sends what credit and the limit allow: one message for what lies side by side. */
   flush(): void {
     const wire = this.#wire;
     // Not before the session is open: consumers come back first, for a reply may need one.
-    if (wire === undefined || this.#waiting.length === 0 || !this.#owner.isOpen) return;
-    const maxInFlightBytes = this.#defaults.maxInFlightBytes ?? 8 * MIB;
-    let bytes: Uint8Array | undefined;
-    let start = 0;
+    if (wire === undefined || !this.#owner.isOpen) return;
+    let first: Pending | undefined;
     let end = 0;
-    while (this.#credit > 0 && this.#sentBytes < maxInFlightBytes) {
+    const send = (): void => {
+      if (first) wire.sendBinary(first.bytes.subarray(first.start, end));
+    };
+    while (this.#credit > 0 && this.#sentBytes < this.#defaults.maxInFlightBytes) {
       const pending = this.#waiting.shift();
       if (pending === undefined) break;
       this.#waitingBytes -= pending.payloadBytes;
       if (pending.isSettled) continue;
-      if (pending.bytes !== bytes || pending.start !== end) {
-        send(wire, bytes, start, end);
-        bytes = pending.bytes;
-        start = pending.start;
+      if (pending.bytes !== first?.bytes || pending.start !== end) {
+        send();
+        first = pending;
       }
       end = pending.end;
       this.#credit -= pending.payloadBytes;
-      if (this.#confirms) {
-        this.#sent.push(pending);
-        this.#sentBytes += pending.payloadBytes;
-      } else pending.settle({ routed: 0 });
+      this.#sentBytes += pending.payloadBytes;
+      this.#sent.push(pending);
+      if (pending.options.confirm === 'none') pending.settle({ routed: 0 });
     }
-    send(wire, bytes, start, end);
-    this.#tellIdle();
+    send();
   }
 
   frame(type: number, payload: Reader): void {
-    if (type === Frame.Confirm) this.#confirmed(payload);
-    else if (type === Frame.Credit) this.#credit += payload.u32();
-    else if (type === Frame.Return) {
-      payload.u64();
-      this.#owner.fault(brokerError({ code: payload.u16(), reason: `${payload.text(payload.u8())} - a message came back` }));
-    } else if (type !== Frame.Body) throw protocolError(`frame ${type} for a publisher`);
-    if (this.#waiting.length > 0) this.#owner.schedule();
+    if (type === Frame.Credit) this.#credit += payload.u32();
+    else if (type === Frame.Confirm) this.#confirmed(payload);
+    else throw protocolError(`frame ${type} for a publisher`);
+    this.#owner.schedule();
   }
 
   #confirmed(payload: Reader): void {
+    const sent = this.#sent;
     while (payload.isMore) {
       const first = payload.u64() - this.#firstSeq;
       const end = first + payload.u32();
       const isRefused = payload.u8() === 1;
       const stored = { routed: payload.u32() };
       const refusal = isRefused ? brokerError(JSON.parse(payload.text(payload.u32()))) : undefined;
-      if (first < 0 || end > this.#sent.length) throw protocolError('a confirm of what was not published');
+      if (first < 0 || end > sent.length) throw protocolError('a confirm out of sequence');
       for (let n = first; n < end; n++) {
-        const pending = this.#sent.at(n);
+        const pending = sent.at(n);
         if (pending === undefined) continue;
         pending.isConfirmed = true;
-        pending.settle(refusal ?? (stored.routed > 0 || pending.ignoresUnroutable ? stored : unroutable(pending)));
+        const outcome = refusal ?? (stored.routed > 0 || pending.options.unroutable === 'ignore' ? stored : unroutable(pending));
+        if (!pending.settle(outcome) && pending.options.confirm === 'none' && outcome instanceof LeveretError) this.#owner.fault(outcome);
       }
     }
-    while (this.#sent.at(0)?.isConfirmed) {
-      this.#sentBytes -= this.#sent.shift()?.payloadBytes ?? 0;
+    while (sent.at(0)?.isConfirmed) {
+      this.#sentBytes -= sent.shift()?.payloadBytes ?? 0;
       this.#firstSeq++;
     }
-    this.#tellIdle();
   }
 
-  #tellIdle(): void {
-    if (this.#idle.length === 0) return;
-    while (this.#waiting.at(0)?.isSettled) this.#waitingBytes -= this.#waiting.shift()?.payloadBytes ?? 0;
-    if (this.#waiting.length + this.#sent.length === 0) for (const resolve of this.#idle.splice(0)) resolve();
+  /** What is not settled, in order. */
+  #open(): Pending[] {
+    return [...this.#sent, ...this.#waiting].filter(({ isSettled }) => !isSettled);
+  }
+
+  #wait(pending: Pending): void {
+    this.#waiting.push(pending);
+    this.#waitingBytes += pending.payloadBytes;
   }
 
   #sweepBy(deadline: number): void {
+    if (deadline >= this.#sweepAt) return;
     const { ports } = this.#owner;
     this.#stopSweep?.();
     this.#sweepAt = deadline;
@@ -193,48 +172,23 @@ export class Publisher {
 
   /** Rejects what is overdue. Entries stay in their place: what was sent keeps its sequence until its confirm. */
   #sweep(): void {
-    const now = this.#owner.ports.now();
-    let next = Number.POSITIVE_INFINITY;
-    for (const fifo of [this.#waiting, this.#sent]) {
-      for (let n = 0; n < fifo.length; n++) {
-        const pending = fifo.at(n);
-        if (pending === undefined || pending.isSettled) continue;
-        if (pending.deadline > now) next = Math.min(next, pending.deadline);
-        else pending.settle(new LeveretError('TIMEOUT', fifo === this.#sent ? 'no confirm in time: stored or not' : 'not sent in time'));
-      }
-    }
     this.#sweepAt = Number.POSITIVE_INFINITY;
-    if (next < this.#sweepAt) this.#sweepBy(next);
-    this.#tellIdle();
-  }
-}
-
-/** Whole frames, in messages of at most SEND_BYTES_MAX. */
-function send(wire: Wire, bytes: Uint8Array | undefined, start: number, end: number): void {
-  if (bytes === undefined) return;
-  let from = start;
-  if (end - start > SEND_BYTES_MAX) {
-    const reader = new Reader(bytes, start, end);
-    for (let at = start; at < end; at = reader.at) {
-      reader.skip(3);
-      reader.skip(reader.u32() + 1);
-      if (reader.at - from <= SEND_BYTES_MAX) continue;
-      wire.sendBinary(bytes.subarray(from, at));
-      from = at;
+    for (const pending of this.#open()) {
+      if (pending.deadline > this.#owner.ports.now()) this.#sweepBy(pending.deadline);
+      else pending.settle(new LeveretError('TIMEOUT', 'not confirmed in time: stored or not'));
     }
   }
-  wire.sendBinary(bytes.subarray(from, end));
 }
 
-function unroutable({ bytes, start }: Pending): LeveretError {
-  const frame = new Reader(bytes, start + FRAME_HEADER_BYTES + 1);
-  const reason = `NO_ROUTE - exchange '${frame.text(frame.u8())}' has no queue for key '${frame.text(frame.u8())}'`;
-  return new LeveretError('NO_ROUTE', reason, { replyCode: 312, hint: "bind a queue, or publish with unroutable: 'ignore'" });
+function unroutable({ exchange, key }: Pending): LeveretError {
+  return new LeveretError('NO_ROUTE', `NO_ROUTE - exchange '${exchange}' has no queue for key '${key}'`, {
+    replyCode: 312,
+    hint: "bind a queue, or publish with unroutable: 'ignore'",
+  });
 }
 
 export function aborted({ reason }: AbortSignal): LeveretError {
-  const isTimeout = reason instanceof Error && reason.name === 'TimeoutError';
-  return new LeveretError(isTimeout ? 'TIMEOUT' : 'ABORTED', 'aborted by its signal', { cause: reason });
+  return new LeveretError('ABORTED', 'aborted by its signal', { cause: reason });
 }
 
 /** Answers how to stop listening. */

@@ -1,6 +1,7 @@
 // A queue by name: publish to it, work on it, read it, look at it. Holds nothing: make one whenever it is handy.
 
-import { type Batch, Deliveries, gather } from './deliveries.ts';
+import type { Batch } from './batches.ts';
+import { Deliveries } from './deliveries.ts';
 import type { Message } from './message.ts';
 import type { BatchOptions, ConsumeOptions, Published, PublishOptions, QueueInfo, WorkOptions } from './options.ts';
 import type { Session } from './session.ts';
@@ -41,7 +42,7 @@ export class Queue<B = unknown> {
    * ```
    */
   work(options: WorkOptions, handler: Handler<B>): Worker<B> {
-    return new Worker(this.#session, this.name, options, handler);
+    return new Worker(import('./pool.ts').then(({ Pool }) => new Pool(this.#session, this.name, options, handler)));
   }
 
   /** The messages as they come, for `for await`. Leaving the loop cancels, and returns what is unacked at once. */
@@ -61,18 +62,13 @@ export class Queue<B = unknown> {
    * }
    * ```
    */
-  batches(options: BatchOptions): AsyncGenerator<Batch<B>, undefined, undefined> {
-    const deliveries = new Deliveries<B>(this.#session, this.name, { prefetch: options.prefetch ?? options.size * 2 });
-    return gather(deliveries, options, this.#session.ports);
+  async *batches(options: BatchOptions): AsyncGenerator<Batch<B>, undefined, undefined> {
+    return yield* (await import('./batches.ts')).gather<B>(this.#session, this.name, options);
   }
 
   /** One message, or undefined when none is ready. */
   async get(options: { readonly noAck?: boolean } = {}): Promise<Message<B> | undefined> {
-    const wire = await this.#session.opening();
-    const { message } = await wire.request('get', { queue: this.name, noAck: options.noAck ?? false });
-    if (message === null) return undefined;
-    const { messageFromJson } = await import('./json-message.ts');
-    return messageFromJson(message, wire);
+    return (await import('./json-message.ts')).getMessage(this.#session, { ...options, queue: this.name });
   }
 
   /** Settings, arguments and counters. */

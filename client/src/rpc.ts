@@ -11,7 +11,8 @@ import type { RequestOptions } from './options.ts';
 import { onAbort } from './publisher.ts';
 import type { Session } from './session.ts';
 import { Subscription, type Reader } from './subscription.ts';
-import { Worker, type Handler } from './worker.ts';
+import { Pool } from './pool.ts';
+import { type Handler, Worker } from './worker.ts';
 
 const REPLY_QUEUE = 'amq.rabbitmq.reply-to';
 const ERROR_TYPE = 'leveret.error';
@@ -21,10 +22,10 @@ interface Asked {
   settle(reply: Message | LeveretError): void;
 }
 
-export class Rpc implements Reader<unknown> {
+export class Rpc implements Reader<Message> {
   readonly #session: Session;
   readonly #asked = new Map<string, Asked>();
-  #subscription: Subscription<unknown> | undefined;
+  #subscription: Subscription<Message> | undefined;
   #lastId = 0;
 
   constructor(session: Session) {
@@ -71,7 +72,7 @@ export class Rpc implements Reader<unknown> {
     const session = this.#session;
     // Transient, and gone with its last server: then a request is told at once that nobody answers.
     await session.request('queue.declare', { queue: name, durable: false, autoDelete: true });
-    return new Worker<B>(session, name, { concurrency }, async (message, context) => {
+    const pool = new Pool<B>(session, name, { concurrency }, async (message, context) => {
       const { replyTo = '', correlationId = '' } = message.properties;
       const options = { correlationId, persistent: false, unroutable: 'ignore' } as const;
       const reply = (body: unknown, type: string) => !message.isSettled && session.publish('', replyTo, body, { ...options, type });
@@ -84,6 +85,7 @@ export class Rpc implements Reader<unknown> {
       }
       await reply(answer, 'leveret.reply');
     });
+    return new Worker(Promise.resolve(pool));
   }
 
   push(message: Message): void {

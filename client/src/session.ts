@@ -4,19 +4,19 @@
 // Refuses: to give up silently: each change of phase is told, with its reason.
 
 import { PROTOCOL_VERSION, type Answer, type EventMessage, type OperationName } from '../../shared/protocol/control.ts';
-import { type Reader, protocolError } from './codec.ts';
+import type { Reader } from './codec.ts';
 import { toMs } from './duration.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
 import type { BrokerInfo, ConnectOptions, PublishOptions, Published, StateListener } from './options.ts';
 import { Phase, checkEdge, stateNames, type ConnectionState } from './phase.ts';
 import { realPorts, type ClientPorts } from './ports.ts';
-import { Publisher, type PublisherOwner } from './publisher.ts';
+import { PUBLISHER_HANDLE, Publisher, type PublisherOwner } from './publisher.ts';
 import type { Transport } from './transport.ts';
 import { type Fields, Wire, type WireOwner } from './wire.ts';
 
 /** What lives on a numbered handle and comes back after a reconnect. */
 export interface Handle {
-  open(wire: Wire): void;
+  open(wire: Wire, number: number): void;
   lost(): void;
   end(error: LeveretError): void;
   drain(): Promise<void> | undefined;
@@ -31,21 +31,16 @@ export interface Listeners {
   fault: (error: LeveretError) => void;
 }
 
-const CONFIRMED = 1; // publisher handles are fixed, so that encoded frames can be sent again on the next wire
-const UNCONFIRMED = 2;
-const HANDLE_MIN = 3;
-const FRAME_BYTES_MIN = 196_608; // what encoder.ts may put into one frame, rounded up
-const CLOSE_MS = 2_000; // for the peer's half of the closing
 const CLIENT = { product: 'leveret-client', version: '0.1.0' };
 
 export class Session implements WireOwner, PublisherOwner {
   readonly ports: ClientPorts;
   readonly maxMessageBytes: number;
+  readonly requestMs: number;
   broker: BrokerInfo | undefined;
   readonly #transport: Transport;
   readonly #urls: readonly URL[];
   readonly #options: ConnectOptions;
-  readonly #requestMs: number;
   #phase: Phase = Phase.Connecting;
   #wire: Wire | undefined;
   #tries = 0;
@@ -53,20 +48,20 @@ export class Session implements WireOwner, PublisherOwner {
   #why: LeveretError | undefined;
   #stopTimer: (() => void) | undefined;
   #isScheduled = false;
-  readonly #publishers: readonly [Publisher, Publisher];
+  readonly #publisher: Publisher;
   readonly #handles = new Map<number, Handle>();
   readonly #listeners: { [Name in keyof Listeners]: Set<Listeners[Name]> } = { state: new Set(), blocked: new Set(), fault: new Set() };
-  readonly #openers = new Set<(error?: LeveretError) => void>();
+  readonly #openers: (() => void)[] = [];
 
   constructor(transport: Transport, urls: readonly string[], options: ConnectOptions) {
     const { ports = realPorts, maxMessageBytes = 16_777_216, publish = {}, onState, requestTimeout = 30_000 } = options;
     this.ports = ports;
     this.maxMessageBytes = maxMessageBytes;
     this.#transport = transport;
-    this.#urls = urls.map(toUrl);
+    this.#urls = urls.map((url) => new URL(url));
     this.#options = options;
-    this.#requestMs = toMs(requestTimeout);
-    this.#publishers = [new Publisher(CONFIRMED, true, publish, this), new Publisher(UNCONFIRMED, false, publish, this)];
+    this.requestMs = toMs(requestTimeout);
+    this.#publisher = new Publisher(publish, this);
     if (onState) this.#listeners.state.add(onState);
     this.#connect();
   }
@@ -83,18 +78,13 @@ export class Session implements WireOwner, PublisherOwner {
     return () => this.#listeners[name].delete(listener);
   }
 
-  /** The wire that is open, or the next one that will be. Rejects when closed for good, or in time. */
-  opening(timeoutMs = this.#requestMs): Promise<Wire> {
+  /** The wire that is open, or the next one that will be. Rejects when closed for good. */
+  opening(): Promise<Wire> {
     return new Promise((resolve, reject) => {
-      const tell = (error = this.#closed()): void => {
-        stop();
-        this.#openers.delete(tell);
-        if (this.isOpen && this.#wire) resolve(this.#wire);
-        else reject(error);
-      };
-      const stop = this.ports.after(timeoutMs, () => tell(new LeveretError('TIMEOUT', 'no connection in time')));
-      if (this.isOpen || this.#phase === Phase.Closed) tell();
-      else this.#openers.add(tell);
+      if (this.#phase === Phase.Closed) return reject(this.#closed());
+      const tell = (): void => (this.isOpen && this.#wire ? resolve(this.#wire) : reject(this.#why));
+      if (this.isOpen) tell();
+      else this.#openers.push(tell);
     });
   }
 
@@ -105,42 +95,34 @@ export class Session implements WireOwner, PublisherOwner {
 
   publish(exchange: string, key: string, body: unknown, options?: PublishOptions): Promise<Published> {
     if (this.#phase === Phase.Closed) return Promise.reject(this.#closed());
-    const isUnconfirmed = (options?.confirm ?? this.#options.publish?.confirm) === 'none';
-    return this.#publishers[isUnconfirmed ? 1 : 0].publish(exchange, key, body, options);
+    return this.#publisher.publish(exchange, key, body, options);
   }
 
   /** Handles first, for what runs may publish; then what was published; then the connection. */
   async drain(): Promise<void> {
     await Promise.all([...this.#handles.values()].map((handle) => handle.drain()));
-    await Promise.all(this.#publishers.map((publisher) => publisher.settled()));
+    await this.#publisher.drain();
     await this.close();
   }
 
-  /** Resolves when the link is gone, or when the peer takes too long to say so. */
-  async close(error = new LeveretError('CLOSED', 'the connection was closed here')): Promise<void> {
+  /** Resolves when the link is gone. */
+  async close(error = new LeveretError('CLOSED', 'closed here')): Promise<void> {
     const wire = this.#wire;
     this.flush();
     this.#closeBecause(error);
-    await new Promise<void>((resolve) => {
-      const stop = this.ports.after(CLOSE_MS, resolve);
-      Promise.resolve(wire?.gone).then(stop).then(resolve);
-    });
+    await wire?.gone;
   }
 
   // What handles ask for.
 
+  /** Gives a number to a handle, and opens it, now or as soon as there is a connection. */
   take(handle: Handle): number {
     if (this.#phase === Phase.Closed) throw this.#closed();
-    let number = HANDLE_MIN;
+    let number = PUBLISHER_HANDLE + 1;
     while (this.#handles.has(number)) number++;
-    if (number > (this.broker?.limits.handles ?? 0)) throw new LeveretError('OVERFLOW', 'all handles of this connection are in use');
     this.#handles.set(number, handle);
+    if (this.isOpen && this.#wire) handle.open(this.#wire, number);
     return number;
-  }
-
-  /** Opens a handle that was taken, now or as soon as there is a connection. */
-  start(handle: Handle): void {
-    if (this.isOpen && this.#wire) handle.open(this.#wire);
   }
 
   release(number: number): void {
@@ -151,14 +133,12 @@ export class Session implements WireOwner, PublisherOwner {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
     // Promise reactions that are due now, and publish more, come before this one.
-    queueMicrotask(this.#flushTurn);
+    queueMicrotask(() => this.flush());
   }
-
-  readonly #flushTurn = (): void => this.flush();
 
   flush(): void {
     this.#isScheduled = false;
-    for (const publisher of this.#publishers) publisher.flush();
+    this.#publisher.flush();
     this.#wire?.flushSettles();
   }
 
@@ -177,13 +157,12 @@ export class Session implements WireOwner, PublisherOwner {
     wire
       .request('hello', { ...fields, client: { ...CLIENT, name } })
       .then((hello) => this.#greeted(wire, hello))
-      .catch((thrown) => this.#refused(wire, toLeveretError(thrown, 'PROTOCOL')));
+      .catch((thrown) => wire.alive && this.#refused(wire, toLeveretError(thrown, 'PROTOCOL')));
   }
 
   frame(wire: Wire, type: number, handle: number, payload: Reader): void {
-    const publisher = this.#publishers[handle - 1];
-    if (publisher === undefined) this.#handles.get(handle)?.frame(wire, type, payload);
-    else publisher.frame(type, payload);
+    if (handle === PUBLISHER_HANDLE) this.#publisher.frame(type, payload);
+    else this.#handles.get(handle)?.frame(wire, type, payload);
   }
 
   event(message: EventMessage): void {
@@ -196,7 +175,7 @@ export class Session implements WireOwner, PublisherOwner {
   lost(error: LeveretError): void {
     this.#wire = undefined;
     this.#stopTimer?.();
-    for (const publisher of this.#publishers) publisher.lost();
+    this.#publisher.lost();
     for (const handle of this.#handles.values()) handle.lost();
     const { reconnect = {} } = this.#options;
     if (this.#phase === Phase.Closed) return;
@@ -218,7 +197,7 @@ export class Session implements WireOwner, PublisherOwner {
   #connect(): void {
     const shown = new URL(this.#url ?? '');
     shown.username = shown.password = '';
-    const wire = new Wire(this.#transport, shown.href, this.#requestMs, this, this.ports);
+    const wire = new Wire(this.#transport, shown.href, this);
     this.#wire = wire;
     const timeoutMs = toMs(this.#options.connectTimeout ?? 10_000);
     this.#stopTimer = this.ports.after(timeoutMs, () => wire.fail(new LeveretError('DISCONNECTED', `${shown} did not answer in time`)));
@@ -227,24 +206,22 @@ export class Session implements WireOwner, PublisherOwner {
   async #greeted(wire: Wire, { session, server, vhost, user, limits, heartbeatMs }: Answer<'hello'>): Promise<void> {
     this.#stopTimer?.();
     this.#transition(Phase.Restoring);
-    if (!(limits.frameBytes >= FRAME_BYTES_MIN)) throw protocolError(`frameBytes of the broker is below ${FRAME_BYTES_MIN}`);
     wire.watch(Math.max(1_000, heartbeatMs));
     this.broker = { session, ...server, vhost, user, limits };
     const { topology } = this.#options;
     if (topology) await (await import('./declare.ts')).declareAll(wire, topology);
-    await Promise.all(this.#publishers.map((publisher) => publisher.open(wire)));
+    await this.#publisher.open(wire);
     if (!wire.alive) return;
-    for (const handle of this.#handles.values()) handle.open(wire);
+    for (const [number, handle] of this.#handles) handle.open(wire, number);
     this.#tries = 0;
     this.#wasOpen = true;
     this.#transition(Phase.Open);
     this.flush();
-    for (const tell of this.#openers) tell();
+    for (const tell of this.#openers.splice(0)) tell();
   }
 
   /** The broker answered, and said no: on the very first connection that is for good. */
   #refused(wire: Wire, error: LeveretError): void {
-    if (!wire.alive) return;
     if (!this.#wasOpen && (error.replyCode || error.code === 'PROTOCOL') && !error.retryable) this.#closeBecause(error);
     else wire.fail(error);
   }
@@ -254,9 +231,9 @@ export class Session implements WireOwner, PublisherOwner {
     this.#stopTimer?.();
     this.#transition(Phase.Closed, error);
     this.#wire?.fail(error);
-    for (const publisher of this.#publishers) publisher.lost(error);
+    this.#publisher.lost(error);
     for (const handle of this.#handles.values()) handle.end(error);
-    for (const tell of this.#openers) tell(error);
+    for (const tell of this.#openers.splice(0)) tell();
   }
 
   #transition(to: Phase, why?: LeveretError): void {
@@ -274,9 +251,4 @@ export class Session implements WireOwner, PublisherOwner {
   #closed(): LeveretError {
     return new LeveretError('CLOSED', `the connection is closed: ${this.#why?.reason}`, { cause: this.#why });
   }
-}
-
-function toUrl(text: string): URL {
-  if (!URL.canParse(text)) throw new LeveretError('INVALID', `not a url: '${text}'`, { hint: 'ws://host:15672/ws' });
-  return new URL(text);
 }

@@ -4,16 +4,16 @@
 // meanwhile is given back. Refuses: to keep messages (feed.ts, worker.ts do).
 
 import type { EventMessage, Sample } from '../../shared/protocol/control.ts';
-import { Frame, type Reader as Payload, protocolError } from './codec.ts';
+import { Frame, type Reader as Payload, Writer, protocolError } from './codec.ts';
 import { LeveretError } from './error.ts';
 import { Message } from './message.ts';
+import type { Stats } from './options.ts';
 import type { Session } from './session.ts';
 import type { Fields, Wire } from './wire.ts';
 
-/** Who reads. */
-export interface Reader<B> {
-  push?(message: Message<B>): void;
-  sample?(sample: Sample): void;
+/** Who reads: messages, or for statistics, samples. */
+export interface Reader<T> {
+  push(value: T): void;
   /** The connection is lost: what came by it will come again. */
   lost?(): void;
   /** Takes nothing new, and finishes. */
@@ -25,36 +25,35 @@ export interface Reader<B> {
 
 // What opens a handle, and what closes it.
 const closeOps = { consume: 'consumer.cancel', 'tap.open': 'tap.close', 'stats.open': 'stats.close' } as const;
-type OpenOp = keyof typeof closeOps;
+export type OpenOp = keyof typeof closeOps;
+type Without<Op extends OpenOp> = Op extends OpenOp ? Omit<Fields<Op>, 'handle'> : never;
+export type OpenFields = Without<OpenOp>;
 
-type Loose<Op extends OpenOp> = Op extends OpenOp ? Omit<Fields<Op>, 'handle'> : never;
-
-export class Subscription<B> {
+export class Subscription<T> {
   readonly #session: Session;
-  readonly #reader: Reader<B>;
+  readonly #reader: Reader<T>;
   readonly #handle: number;
-  readonly #ask: (wire: Wire) => Promise<unknown>;
   readonly #op: OpenOp;
+  readonly #fields: OpenFields;
   #wire: Wire | undefined;
   #isOver = false;
   /** Of a message whose body is not complete. */
   #pieces: Uint8Array[] = [];
   #missingBytes = 0;
 
-  constructor(session: Session, op: OpenOp, fields: Loose<OpenOp>, reader: Reader<B>) {
+  constructor(session: Session, op: OpenOp, fields: OpenFields, reader: Reader<T>) {
     this.#session = session;
     this.#reader = reader;
     this.#op = op;
+    this.#fields = fields;
     this.#handle = session.take(this);
-    this.#ask = (wire) => wire.request(op, { ...fields, handle: this.#handle } as Fields<OpenOp>);
-    session.start(this);
   }
 
   /** Asks the broker, now and after each reconnect. */
-  open(wire: Wire): void {
+  open(wire: Wire, handle: number): void {
     if (this.#isOver) return;
     this.#wire = wire;
-    this.#ask(wire).catch((error: LeveretError) => wire.alive && this.end(error));
+    wire.request(this.#op, { ...this.#fields, handle } as Fields<OpenOp>).catch((error) => wire.alive && this.end(error));
   }
 
   /** Asks the broker to stop. What still arrives goes back. */
@@ -83,34 +82,43 @@ export class Subscription<B> {
   }
 
   event(message: EventMessage): void {
-    if (message.event === 'stats') this.#reader.sample?.(message);
+    if (message.event === 'stats') this.#give(withSums(message));
     if (message.event === 'cancelled') this.end(new LeveretError('NOT_FOUND', `cancelled by the broker: ${message.reason}`));
   }
 
   frame(wire: Wire, type: number, payload: Payload): void {
     const pieces = this.#pieces;
-    const isFirst = pieces.length === 0;
-    if (type !== (isFirst ? Frame.Deliver : Frame.Body)) throw protocolError(`frame ${type} out of turn`);
+    if (type !== (pieces.length > 0 ? Frame.Body : Frame.Deliver)) throw protocolError(`frame ${type} out of turn`);
     // A copy, for the message outlives the turn. Not slice(), which on a Buffer is a view.
     const piece = new Uint8Array(payload.part(payload.end - payload.at));
-    let message = isFirst ? new Message<B>(piece, wire) : undefined;
-    this.#missingBytes = message?.missingBytes ?? this.#missingBytes - piece.length;
-    if (this.#missingBytes < 0 || this.#missingBytes > this.#session.maxMessageBytes) throw protocolError('a wrong body size, or above maxMessageBytes');
-    if (!isFirst || this.#missingBytes > 0) pieces.push(piece);
+    let message = pieces.length > 0 ? undefined : new Message(piece, wire);
+    this.#missingBytes = message ? message.missingBytes : this.#missingBytes - piece.length;
+    if (this.#missingBytes < 0 || this.#missingBytes > this.#session.maxMessageBytes) throw protocolError('a body above maxMessageBytes, or its size');
+    if (!message || this.#missingBytes > 0) pieces.push(piece);
     if (this.#missingBytes > 0) return;
-    message ??= new Message(concat(pieces), wire);
-    if (!isFirst) this.#pieces = [];
+    if (!message) {
+      const whole = new Writer(pieces.reduce((bytes, { length }) => bytes + length, 0));
+      for (const part of pieces.splice(0)) whole.put(part);
+      message = new Message(whole.bytes, wire);
+    }
     if (this.#isOver) message.release();
-    else this.#reader.push?.(message);
+    else this.#give(message);
+  }
+
+  /** What the operation brings is what its reader was made for. */
+  #give(value: Message | Stats): void {
+    this.#reader.push(value as T);
   }
 }
 
-function concat(pieces: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(pieces.reduce((bytes, piece) => bytes + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
+function withSums(sample: Sample): Stats {
+  const sums = { ready: 0, unacked: 0, publishRate: 0, deliverRate: 0, ackRate: 0 };
+  for (const queue of sample.queues) {
+    sums.ready += queue.ready;
+    sums.unacked += queue.unacked;
+    sums.publishRate += queue.publishRate ?? 0;
+    sums.deliverRate += queue.deliverRate ?? 0;
+    sums.ackRate += queue.ackRate ?? 0;
   }
-  return whole;
+  return { ...sample, ...sums };
 }

@@ -2,7 +2,7 @@
 // Differs from it: pings are invisible here, so the client's own `ping` operation tells whether the broker lives.
 
 import { SUBPROTOCOL } from '../../shared/protocol/control.ts';
-import { RECEIVE_BYTES_MAX, type Link, type LinkHandlers, type Transport } from './transport.ts';
+import type { Link, LinkHandlers, Transport } from './transport.ts';
 
 /** WebSocket, as `connect` uses it unless told otherwise. */
 export const webSocketTransport: Transport = {
@@ -12,14 +12,13 @@ export const webSocketTransport: Transport = {
     socket.onopen = () => handlers.opened();
     socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => {
       if (typeof data === 'string') handlers.text(data);
-      else if (data.byteLength > RECEIVE_BYTES_MAX) socket.close(4501, 'message too large');
       else handlers.binary(new Uint8Array(data));
     };
     socket.onclose = ({ code, reason }) => handlers.closed(code, reason);
     return {
       sendText: (text) => socket.send(text),
-      // The outgoing buffers are never shared memory; the DOM's types ask for proof.
-      sendBinary: (bytes: Uint8Array<ArrayBufferLike>) => socket.send(bytes.buffer instanceof ArrayBuffer ? new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) : bytes.slice()),
+      // What is sent is never shared memory, which the DOM's types ask for.
+      sendBinary: (bytes) => socket.send(bytes as Uint8Array<ArrayBuffer>),
       close: (code, why) => socket.close(code, why),
     };
   },

@@ -12,6 +12,8 @@ import type { Link, LinkHandlers, Transport } from './transport.ts';
 
 /** Who holds the wire. */
 export interface WireOwner {
+  readonly ports: ClientPorts;
+  readonly requestMs: number;
   opened(wire: Wire): void;
   /** The payload's bytes are the transport's again when this returns. */
   frame(wire: Wire, type: number, handle: number, payload: Reader): void;
@@ -26,11 +28,6 @@ export interface WireOwner {
 /** What an operation takes; `arguments` are whatever JSON makes of them. */
 export type Fields<Name extends OperationName> = Name extends OperationName ? Omit<Request<Name>, 'arguments'> & { readonly arguments?: Arguments } : never;
 
-interface Waiting {
-  answer(ok: unknown): void;
-  fail(error: LeveretError): void;
-}
-
 const SETTLE_RUN_BYTES = 65_000; // below every frame limit; a run above it is sent before the turn ends
 
 export class Wire implements LinkHandlers {
@@ -39,20 +36,17 @@ export class Wire implements LinkHandlers {
   readonly gone: Promise<void>;
   #isGone = (): void => undefined;
   readonly #owner: WireOwner;
-  readonly #ports: ClientPorts;
-  readonly #requestMs: number;
   readonly #url: string;
   readonly #link: Link;
-  readonly #waiting = new Map<number | null, Waiting>();
+  /** What to call with the answer, by request. */
+  readonly #waiting = new Map<number | null, (error?: LeveretError, ok?: unknown) => void>();
   #lastId = 0;
   readonly #settles = new Writer(SETTLE_RUN_BYTES + 32);
   #wasHeard = true;
   #stopWatch: (() => void) | undefined;
 
-  constructor(transport: Transport, url: string, requestMs: number, owner: WireOwner, ports: ClientPorts) {
+  constructor(transport: Transport, url: string, owner: WireOwner) {
     this.#owner = owner;
-    this.#ports = ports;
-    this.#requestMs = requestMs;
     this.#url = url;
     this.gone = new Promise((resolve) => {
       this.#isGone = resolve;
@@ -68,23 +62,24 @@ export class Wire implements LinkHandlers {
       wasAsked = !this.#wasHeard;
       if (wasAsked) this.request('ping', {}).catch(() => undefined);
       this.#wasHeard = false;
-      this.#stopWatch = this.#ports.after(intervalMs, look);
+      this.#stopWatch = this.#owner.ports.after(intervalMs, look);
     };
     look();
   }
 
   request<Name extends OperationName>(op: Name, fields: Fields<Name>): Promise<Answer<Name>> {
-    return new Promise((resolve, reject) => {
+    return new Promise<never>((resolve, reject) => {
       if (!this.alive) return reject(this.#gone('is gone'));
       this.#owner.flush();
       const id = ++this.#lastId;
-      const stop = this.#ports.after(this.#requestMs, () => waiting.fail(new LeveretError('TIMEOUT', `no answer to ${op} in time`)));
-      const end = (): boolean => (stop(), this.#waiting.delete(id));
-      const waiting: Waiting = {
-        answer: (ok: Answer<Name>) => end() && resolve(ok),
-        fail: (error) => end() && reject(error),
+      const settle = (error?: LeveretError, ok?: unknown): void => {
+        stop();
+        this.#waiting.delete(id);
+        if (error) reject(error);
+        else resolve(ok as never);
       };
-      this.#waiting.set(id, waiting);
+      const stop = this.#owner.ports.after(this.#owner.requestMs, () => settle(new LeveretError('TIMEOUT', `no answer to ${op} in time`)));
+      this.#waiting.set(id, settle);
       this.#link.sendText(JSON.stringify({ id, op, ...fields }));
     });
   }
@@ -119,7 +114,7 @@ export class Wire implements LinkHandlers {
     if (!this.alive) return;
     this.alive = false;
     this.#stopWatch?.();
-    for (const request of this.#waiting.values()) request.fail(error);
+    for (const settle of this.#waiting.values()) settle(error);
     this.#link.close(closeCode);
     this.#owner.lost(error);
   }
@@ -135,9 +130,11 @@ export class Wire implements LinkHandlers {
   text(text: string): void {
     this.#guard(() => {
       const message: AnswerMessage | EventMessage = JSON.parse(text);
-      if ('event' in message) this.#owner.event(message);
-      else if ('ok' in message) this.#waiting.get(message.id)?.answer(message.ok);
-      else (this.#waiting.get(message.id) ?? this).fail(brokerError(message.error));
+      if ('event' in message) return this.#owner.event(message);
+      const settle = this.#waiting.get(message.id);
+      if ('ok' in message) settle?.(undefined, message.ok);
+      else if (settle) settle(brokerError(message.error));
+      else this.fail(brokerError(message.error));
     });
   }
 

@@ -2,6 +2,12 @@
 // Always: (1) it answers hello, handles and declares by itself unless a test says otherwise in `answers`; (2) nothing is said to the client inside a call of
 // the client; (3) each link is remembered, with all that came over it in order. Refuses: to route or to queue.
 import type { ClientPorts } from '../../../client/src/ports.ts';
+// What the client loads on demand is here before it asks, so that a test need not wait for it.
+import '../../../client/src/batches.ts';
+import '../../../client/src/declare.ts';
+import '../../../client/src/json-message.ts';
+import '../../../client/src/pool.ts';
+import '../../../client/src/rpc.ts';
 import { connect, type Connection, type ConnectOptions, type Link, type LinkHandlers, type Topology, type Transport } from '../../../client/src/index.ts';
 import { encodeUtf8 } from '../../../shared/text.ts';
 import { encodeContent } from '../../../shared/content.ts';
