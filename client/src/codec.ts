@@ -27,8 +27,13 @@ export type MessageProperties = {
   clusterId?: string;
 };
 
-export const Frame = { Publish: 1, Deliver: 2, Settle: 3, Confirm: 4, Credit: 6, Body: 7 } as const;
-export const Settle = { Ack: 0, Nack: 1, Reject: 2, Release: 3, Requeue: 4 } as const;
+// Frame types, one constant each: a page pays for the names of an object's members.
+export const PUBLISH = 1;
+export const DELIVER = 2;
+export const SETTLE = 3;
+export const CONFIRM = 4;
+export const CREDIT = 6;
+export const BODY = 7;
 export const FRAME_HEADER_BYTES = 7;
 export const FRAME_END = 0xce;
 
@@ -193,8 +198,7 @@ export class Writer {
     this.at += written;
   }
   short(text: string): void {
-    const { at } = this;
-    this.u8(0);
+    const at = this.#take(1);
     this.text(text);
     const length = this.at - at - 1;
     if (length > 255) throw invalid(`above 255 bytes: ${text.slice(0, 32)}`);
@@ -214,7 +218,7 @@ export class Writer {
 
   /** A content header with these properties; its body size, at +8, is 0. */
   header(properties: { readonly [name: string]: unknown }): void {
-    const start = this.at;
+    const { at } = this;
     this.u32(60 << 16);
     this.u64(0);
     this.u16(0);
@@ -223,26 +227,13 @@ export class Writer {
       const value = properties[NAMES[i] ?? ''];
       if (value === undefined) continue;
       flags |= 0x8000 >> i;
-      if (typeof value === 'object' && value !== null) this.#fields(value, 1);
+      if (typeof value === 'object') this.#fields(value ?? {}, 1);
       else if (typeof value !== 'number') this.short(String(value));
       else if (KINDS[i] === 't') this.u64(value);
       else if (value >= 0 && value <= 255) this.u8(value);
       else throw invalid(`${NAMES[i]} is not from 0 to 255`);
     }
-    this.bytes[start + 12] = flags >> 8;
-    this.bytes[start + 13] = flags;
-  }
-
-  #fields(fields: object, depth: number): void {
-    if (depth > DEPTH_MAX) throw invalid('headers nested too deep');
-    const isArray = Array.isArray(fields);
-    this.#sized(() => {
-      for (const [name, value] of Object.entries(fields)) {
-        if (value === undefined && !isArray) continue;
-        if (!isArray) this.short(name);
-        this.#value(value ?? null, depth);
-      }
-    });
+    this.patch(at + 10, flags); // and two bytes of the size, which is 0
   }
 
   #take(count: number): number {
@@ -253,10 +244,21 @@ export class Writer {
 
   /** A u32, and as many bytes as `write` writes. */
   #sized(write: () => void): void {
-    const { at } = this;
-    this.u32(0);
+    const at = this.#take(4);
     write();
     this.patch(at, this.at - at - 4);
+  }
+
+  #fields(fields: object, depth: number): void {
+    if (depth > DEPTH_MAX) throw invalid('nested too deep');
+    const isArray = Array.isArray(fields);
+    this.#sized(() => {
+      for (const [name, value] of Object.entries(fields)) {
+        if (value === undefined && !isArray) continue;
+        if (!isArray) this.short(name);
+        this.#value(value ?? null, depth);
+      }
+    });
   }
 
   #value(value: unknown, depth: number): void {
@@ -273,7 +275,7 @@ export class Writer {
       this.u32(value);
     } else if (typeof value === 'bigint' || Number.isSafeInteger(value)) {
       const whole = BigInt(String(value));
-      if (BigInt.asIntN(64, whole) !== whole) throw invalid('a header above 64 bits');
+      if (BigInt.asIntN(64, whole) !== whole) throw invalid('above 64 bits');
       type('l');
       this.#view.setBigInt64(this.#take(8), whole);
     } else if (typeof value === 'number') {

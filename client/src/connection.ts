@@ -3,7 +3,7 @@
 // are told to listeners, failures are rejections. Refuses: to do the work (session.ts, and a file for each noun).
 
 import { asyncDispose } from './dispose.ts';
-import { LeveretError, toLeveretError } from './error.ts';
+import { toLeveretError } from './error.ts';
 import { toMs } from './duration.ts';
 import { Exchange } from './exchange.ts';
 import { Feed } from './feed.ts';
@@ -13,7 +13,6 @@ import type {
 import type { ConnectionState } from './phase.ts';
 import { Queue } from './queue.ts';
 import { aborted, onAbort } from './publisher.ts';
-import type { Rpc } from './rpc.ts';
 import { Session, type Listeners } from './session.ts';
 import type { MessagesOf, QueueBody, Topology } from './topology.ts';
 import type { Transport } from './transport.ts';
@@ -40,7 +39,6 @@ export interface ServeOptions {
  */
 export class Connection<T extends Topology = Topology> {
   readonly #session: Session;
-  #rpc: Promise<Rpc> | undefined;
 
   /** @internal Use `connect`. */
   constructor(session: Session) {
@@ -54,9 +52,7 @@ export class Connection<T extends Topology = Topology> {
 
   /** The broker of the last connection, and its limits. */
   get broker(): BrokerInfo {
-    const { broker } = this.#session;
-    if (broker === undefined) throw new LeveretError('DISCONNECTED', 'no broker yet');
-    return broker;
+    return this.#session.broker;
   }
 
   /**
@@ -102,7 +98,7 @@ export class Connection<T extends Topology = Topology> {
    * ```
    */
   async request<Reply = unknown>(name: string, body: unknown, options: RequestOptions = {}): Promise<Reply> {
-    return (await this.#loadRpc()).request(name, body, options);
+    return (await import('./rpc.ts')).rpcOf(this.#session).request(name, body, options);
   }
 
   /**
@@ -114,7 +110,7 @@ export class Connection<T extends Topology = Topology> {
    * ```
    */
   async serve<B = unknown>(name: string, handler: Handler<B>, { concurrency = 16 }: ServeOptions = {}): Promise<Worker<B>> {
-    return (await this.#loadRpc()).serve(name, handler, concurrency);
+    return (await import('./rpc.ts')).rpcOf(this.#session).serve(name, handler, concurrency);
   }
 
   /**
@@ -213,12 +209,6 @@ export class Connection<T extends Topology = Topology> {
 
   [asyncDispose](): Promise<void> {
     return this.drain();
-  }
-
-  /** Loaded by the first request or service: a page that only publishes or watches never asks for it. */
-  #loadRpc(): Promise<Rpc> {
-    this.#rpc ??= import('./rpc.ts').then(({ Rpc }) => new Rpc(this.#session));
-    return this.#rpc;
   }
 }
 

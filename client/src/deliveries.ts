@@ -22,14 +22,12 @@ const PREFETCH = 100;
  * ```
  */
 export class Deliveries<B = unknown> extends Feed<Message<B>> {
-  readonly #session: Session;
   readonly #compactAt: number;
   #held: Message<B>[] = [];
 
   /** @internal */
   constructor(session: Session, queue: string, { prefetch = PREFETCH, ...options }: ConsumeOptions) {
     super(session, 'consume', { ...options, queue, prefetch });
-    this.#session = session;
     this.#compactAt = 2 * prefetch + 16;
   }
 
@@ -46,6 +44,5 @@ export class Deliveries<B = unknown> extends Feed<Message<B>> {
   protected override left(messages: Iterable<Message<B>>): void {
     for (const message of this.#held.splice(0)) message.nack();
     for (const message of messages) message.release();
-    this.#session.flush();
   }
 }

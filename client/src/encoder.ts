@@ -6,9 +6,9 @@
 // change once written, and it lives as long as a pending publish points into it; (3) what stands before the body is kept per exchange and key and only
 // copied. Refuses: to send (publisher.ts).
 
-import { FRAME_HEADER_BYTES, Frame, Writer, encodeText } from './codec.ts';
+import { BODY, FRAME_HEADER_BYTES, PUBLISH, Writer, encodeText } from './codec.ts';
 import { toMs } from './duration.ts';
-import { LeveretError } from './error.ts';
+import { LeveretError, brokerError } from './error.ts';
 import type { PublishOptions } from './options.ts';
 import { Pending } from './pending.ts';
 
@@ -43,9 +43,7 @@ export class PublishEncoder {
     const content = typeof text === 'string' ? encodeText(text) : text;
     if (!(content instanceof Uint8Array)) throw new LeveretError('INVALID', `a body cannot be ${typeof body}`);
     const { length } = content;
-    if (length > bodyBytesMax) {
-      throw new LeveretError('PRECONDITION_FAILED', `PRECONDITION_FAILED - a body above ${bodyBytesMax} bytes`, { replyCode: 406 });
-    }
+    if (length > bodyBytesMax) throw brokerError({ code: 406, reason: `PRECONDITION_FAILED - a body above ${bodyBytesMax} bytes` });
     const { bytes, sizeAt } = this.#head(exchange, key, kind, options);
     const overhead = (Math.floor(length / FRAGMENT_BYTES) + 1) * (FRAME_HEADER_BYTES + 1);
     const room = bytes.length + length + overhead;
@@ -61,7 +59,7 @@ export class PublishEncoder {
       sent += FRAGMENT_BYTES;
       if (sent >= length) break;
       start = slab.at;
-      slab.frame(Frame.Body, this.#handle);
+      slab.frame(BODY, this.#handle);
     }
     return new Pending(exchange, key, options, slab.bytes, at, slab.at, bytes.length + length - FRAME_HEADER_BYTES);
   }
@@ -82,7 +80,7 @@ export class PublishEncoder {
   #makeHead(exchange: string, key: string, kind: number, { id, ttl, timestamp, persistent, contentType = CONTENT_TYPES[kind], ...same }: PublishOptions): Head {
     const head = new Writer(same.headers === undefined ? 4_096 : HEAD_BYTES_MAX);
     try {
-      head.frame(Frame.Publish, this.#handle);
+      head.frame(PUBLISH, this.#handle);
       head.u8(0);
       head.short(exchange);
       head.short(key);

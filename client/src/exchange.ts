@@ -46,6 +46,6 @@ export class Exchange<Messages = Record<never, never>> {
    * ```
    */
   subscribe<Key extends (keyof Messages & string) | (string & {})>(key: Key, { buffer = 100, ...options }: SubscribeOptions = {}): Tap<BodyFor<Messages, Key>> {
-    return new Feed(this.#session, 'tap.open', { exchange: this.name, key, buffer, arguments: options.arguments ?? {} }, { buffer, ...options });
+    return new Feed(this.#session, 'tap.open', { ...options, exchange: this.name, key, buffer }, { ...options, buffer });
   }
 }

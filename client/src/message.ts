@@ -2,7 +2,7 @@
 // Always: (1) a message owns its bytes, the payload of a DELIVER frame; (2) it is settled once, on the connection it came by: later settles, and those after a
 // reconnect, answer false (the broker has taken the message back); (3) the body is not decoded before it is asked for.
 
-import { type MessageProperties, Reader, Settle } from './codec.ts';
+import { type MessageProperties, Reader } from './codec.ts';
 import { LeveretError } from './error.ts';
 import type { Wire } from './wire.ts';
 
@@ -86,25 +86,26 @@ export class Message<B = unknown> {
 
   /** Done. False: it was settled before, or its connection is gone and it will come again. */
   ack(): boolean {
-    return this.#settle(Settle.Ack);
+    return this.#settle(0);
   }
   /** Back to its place in the queue (or away, with `requeue: false`). */
   nack({ requeue = true }: { readonly requeue?: boolean } = {}): boolean {
-    return this.#settle(Settle.Nack, requeue);
+    return this.#settle(requeue ? 5 : 1);
   }
   /** To the dead-letter exchange (or back, with `requeue: true`). */
   reject({ requeue = false }: { readonly requeue?: boolean } = {}): boolean {
-    return this.#settle(Settle.Reject, requeue);
+    return this.#settle(requeue ? 6 : 2);
   }
   /** Back to its place, as if it had not been delivered: not counted as an attempt. */
   release(): boolean {
-    return this.#settle(Settle.Release);
+    return this.#settle(3);
   }
 
-  #settle(action: number, requeue = false): boolean {
+  // The flags of SETTLE (docs/protocol.md): 0 ack, 1 nack, 2 reject, 3 release; 4 = requeue.
+  #settle(flags: number): boolean {
     const wire = this.#wire;
     this.#wire = undefined;
-    return wire?.settle(this.#tag, requeue ? action | Settle.Requeue : action) ?? false;
+    return wire?.settle(this.#tag, flags) ?? false;
   }
 
   #names(): [exchange: string, key: string] {

@@ -4,7 +4,7 @@
 // a message may then be stored twice; (4) nothing leaves without credit, nor above maxInFlightBytes.
 // Refuses: to reorder, and to drop what it holds: it only rejects.
 
-import { Frame, type Reader, protocolError } from './codec.ts';
+import { CONFIRM, CREDIT, type Reader, protocolError } from './codec.ts';
 import { toMs } from './duration.ts';
 import { PublishEncoder } from './encoder.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
@@ -17,7 +17,7 @@ import type { Wire } from './wire.ts';
 export interface PublisherOwner {
   readonly isOpen: boolean;
   readonly ports: ClientPorts;
-  readonly broker: BrokerInfo | undefined;
+  readonly broker: BrokerInfo;
   schedule(): void;
   fault(error: LeveretError): void;
 }
@@ -55,7 +55,7 @@ export class Publisher {
       if (options.whenDown === 'fail' && !owner.isOpen) throw new LeveretError('DISCONNECTED', 'no connection');
       if (this.#waitingBytes > defaults.maxWaitingBytes) throw new LeveretError('OVERFLOW', 'too much waits to be sent');
       if (signal?.aborted) throw aborted(signal);
-      const pending = this.#encoder.encode(exchange, key, body, options, owner.broker?.limits.messageBytes);
+      const pending = this.#encoder.encode(exchange, key, body, options, owner.broker.limits.messageBytes);
       pending.deadline = owner.ports.now() + (given ? toMs(options.timeout) : defaults.timeout);
       if (signal) pending.onSettled = onAbort(signal, (error) => pending.settle(error));
       this.#sweepBy(pending.deadline);
@@ -123,8 +123,8 @@ export class Publisher {
   }
 
   frame(type: number, payload: Reader): void {
-    if (type === Frame.Credit) this.#credit += payload.u32();
-    else if (type === Frame.Confirm) this.#confirmed(payload);
+    if (type === CREDIT) this.#credit += payload.u32();
+    else if (type === CONFIRM) this.#confirmed(payload);
     else throw protocolError(`frame ${type} for a publisher`);
     this.#owner.schedule();
   }
@@ -181,10 +181,8 @@ export class Publisher {
 }
 
 function unroutable({ exchange, key }: Pending): LeveretError {
-  return new LeveretError('NO_ROUTE', `NO_ROUTE - exchange '${exchange}' has no queue for key '${key}'`, {
-    replyCode: 312,
-    hint: "bind a queue, or publish with unroutable: 'ignore'",
-  });
+  const reason = `NO_ROUTE - exchange '${exchange}' has no queue for key '${key}'`;
+  return brokerError({ code: 312, reason, hint: "bind a queue, or publish with unroutable: 'ignore'" });
 }
 
 export function aborted({ reason }: AbortSignal): LeveretError {

@@ -1,4 +1,5 @@
 // Requests and replies over direct reply-to.
+// Loaded by the first request or service: a page that publishes or watches never asks for it.
 // Always: (1) one reply consumer a connection, made by the first request; (2) a request settles once: by its reply, or because nobody answers, time is up,
 // its signal aborts, or the connection is lost after the broker took the request (the reply would find nobody); (3) what the serving handler threw comes back as
 // a REMOTE error with its message alone, never a stack.
@@ -22,7 +23,16 @@ interface Asked {
   settle(reply: Message | LeveretError): void;
 }
 
-export class Rpc implements Reader<Message> {
+const known = new WeakMap<Session, Rpc>();
+
+/** The one of this connection. */
+export function rpcOf(session: Session): Rpc {
+  let rpc = known.get(session);
+  if (rpc === undefined) known.set(session, (rpc = new Rpc(session)));
+  return rpc;
+}
+
+class Rpc implements Reader<Message> {
   readonly #session: Session;
   readonly #asked = new Map<string, Asked>();
   #subscription: Subscription<Message> | undefined;

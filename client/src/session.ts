@@ -37,13 +37,16 @@ export class Session implements WireOwner, PublisherOwner {
   readonly ports: ClientPorts;
   readonly maxMessageBytes: number;
   readonly requestMs: number;
-  broker: BrokerInfo | undefined;
+  /** Set by the first hello, before which nobody has a connection to ask by. */
+  declare broker: BrokerInfo;
   readonly #transport: Transport;
-  readonly #urls: readonly URL[];
+  readonly #urls: readonly string[];
   readonly #options: ConnectOptions;
   #phase: Phase = Phase.Connecting;
   #wire: Wire | undefined;
   #tries = 0;
+  #user = '';
+  #password = '';
   #wasOpen = false;
   #why: LeveretError | undefined;
   #stopTimer: (() => void) | undefined;
@@ -58,7 +61,7 @@ export class Session implements WireOwner, PublisherOwner {
     this.ports = ports;
     this.maxMessageBytes = maxMessageBytes;
     this.#transport = transport;
-    this.#urls = urls.map((url) => new URL(url));
+    this.#urls = urls.map((url) => new URL(url).href);
     this.#options = options;
     this.requestMs = toMs(requestTimeout);
     this.#publisher = new Publisher(publish, this);
@@ -81,9 +84,8 @@ export class Session implements WireOwner, PublisherOwner {
   /** The wire that is open, or the next one that will be. Rejects when closed for good. */
   opening(): Promise<Wire> {
     return new Promise((resolve, reject) => {
-      if (this.#phase === Phase.Closed) return reject(this.#closed());
       const tell = (): void => (this.isOpen && this.#wire ? resolve(this.#wire) : reject(this.#why));
-      if (this.isOpen) tell();
+      if (this.isOpen || this.#phase === Phase.Closed) tell();
       else this.#openers.push(tell);
     });
   }
@@ -94,7 +96,7 @@ export class Session implements WireOwner, PublisherOwner {
   }
 
   publish(exchange: string, key: string, body: unknown, options?: PublishOptions): Promise<Published> {
-    if (this.#phase === Phase.Closed) return Promise.reject(this.#closed());
+    if (this.#phase === Phase.Closed) return Promise.reject(this.#why);
     return this.#publisher.publish(exchange, key, body, options);
   }
 
@@ -106,7 +108,7 @@ export class Session implements WireOwner, PublisherOwner {
   }
 
   /** Resolves when the link is gone. */
-  async close(error = new LeveretError('CLOSED', 'closed here')): Promise<void> {
+  async close(error = new LeveretError('CLOSED', 'the connection was closed')): Promise<void> {
     const wire = this.#wire;
     this.flush();
     this.#closeBecause(error);
@@ -117,7 +119,7 @@ export class Session implements WireOwner, PublisherOwner {
 
   /** Gives a number to a handle, and opens it, now or as soon as there is a connection. */
   take(handle: Handle): number {
-    if (this.#phase === Phase.Closed) throw this.#closed();
+    if (this.#phase === Phase.Closed) throw this.#why;
     let number = PUBLISHER_HANDLE + 1;
     while (this.#handles.has(number)) number++;
     this.#handles.set(number, handle);
@@ -150,12 +152,9 @@ export class Session implements WireOwner, PublisherOwner {
 
   opened(wire: Wire): void {
     this.#transition(Phase.Greeting);
-    const { username = '', password = '' } = this.#url ?? {};
-    const { vhost = '/', name = '', ...given } = this.#options;
-    const user = given.user ?? (decodeURIComponent(username) || 'guest');
-    const fields = { version: PROTOCOL_VERSION, user, password: given.password ?? (decodeURIComponent(password) || 'guest'), vhost };
+    const { vhost = '/', name = '', user = this.#user, password = this.#password } = this.#options;
     wire
-      .request('hello', { ...fields, client: { ...CLIENT, name } })
+      .request('hello', { version: PROTOCOL_VERSION, user, password, vhost, client: { ...CLIENT, name } })
       .then((hello) => this.#greeted(wire, hello))
       .catch((thrown) => wire.alive && this.#refused(wire, toLeveretError(thrown, 'PROTOCOL')));
   }
@@ -190,17 +189,15 @@ export class Session implements WireOwner, PublisherOwner {
     });
   }
 
-  get #url(): URL | undefined {
-    return this.#urls[this.#tries % this.#urls.length];
-  }
-
   #connect(): void {
-    const shown = new URL(this.#url ?? '');
-    shown.username = shown.password = '';
-    const wire = new Wire(this.#transport, shown.href, this);
+    const url = new URL(this.#urls[this.#tries % this.#urls.length] ?? '');
+    this.#user = decodeURIComponent(url.username) || 'guest';
+    this.#password = decodeURIComponent(url.password) || 'guest';
+    url.username = url.password = '';
+    const wire = new Wire(this.#transport, url.href, this);
     this.#wire = wire;
     const timeoutMs = toMs(this.#options.connectTimeout ?? 10_000);
-    this.#stopTimer = this.ports.after(timeoutMs, () => wire.fail(new LeveretError('DISCONNECTED', `${shown} did not answer in time`)));
+    this.#stopTimer = this.ports.after(timeoutMs, () => wire.fail(new LeveretError('DISCONNECTED', `${url} did not answer in time`)));
   }
 
   async #greeted(wire: Wire, { session, server, vhost, user, limits, heartbeatMs }: Answer<'hello'>): Promise<void> {
@@ -246,9 +243,5 @@ export class Session implements WireOwner, PublisherOwner {
   /** Listeners run after this turn's work: one that throws ends nothing here, and is reported as any uncaught error is. */
   #tell<Name extends keyof Listeners>(name: Name, ...args: Parameters<Listeners[Name]>): void {
     for (const listener of this.#listeners[name]) queueMicrotask(() => (listener as (...args: unknown[]) => void)(...args));
-  }
-
-  #closed(): LeveretError {
-    return new LeveretError('CLOSED', `the connection is closed: ${this.#why?.reason}`, { cause: this.#why });
   }
 }

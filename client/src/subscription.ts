@@ -4,7 +4,7 @@
 // meanwhile is given back. Refuses: to keep messages (feed.ts, worker.ts do).
 
 import type { EventMessage, Sample } from '../../shared/protocol/control.ts';
-import { Frame, type Reader as Payload, Writer, protocolError } from './codec.ts';
+import { BODY, DELIVER, type Reader as Payload, Writer, protocolError } from './codec.ts';
 import { LeveretError } from './error.ts';
 import { Message } from './message.ts';
 import type { Stats } from './options.ts';
@@ -88,7 +88,7 @@ export class Subscription<T> {
 
   frame(wire: Wire, type: number, payload: Payload): void {
     const pieces = this.#pieces;
-    if (type !== (pieces.length > 0 ? Frame.Body : Frame.Deliver)) throw protocolError(`frame ${type} out of turn`);
+    if (type !== (pieces.length > 0 ? BODY : DELIVER)) throw protocolError(`frame ${type} out of turn`);
     // A copy, for the message outlives the turn. Not slice(), which on a Buffer is a view.
     const piece = new Uint8Array(payload.part(payload.end - payload.at));
     let message = pieces.length > 0 ? undefined : new Message(piece, wire);
@@ -112,13 +112,10 @@ export class Subscription<T> {
 }
 
 function withSums(sample: Sample): Stats {
-  const sums = { ready: 0, unacked: 0, publishRate: 0, deliverRate: 0, ackRate: 0 };
-  for (const queue of sample.queues) {
-    sums.ready += queue.ready;
-    sums.unacked += queue.unacked;
-    sums.publishRate += queue.publishRate ?? 0;
-    sums.deliverRate += queue.deliverRate ?? 0;
-    sums.ackRate += queue.ackRate ?? 0;
-  }
-  return { ...sample, ...sums };
+  const sum = (name: 'ready' | 'unacked' | 'publishRate' | 'deliverRate' | 'ackRate'): number =>
+    sample.queues.reduce((total, queue) => total + (queue[name] ?? 0), 0);
+  return {
+    ...sample,
+    ready: sum('ready'), unacked: sum('unacked'), publishRate: sum('publishRate'), deliverRate: sum('deliverRate'), ackRate: sum('ackRate'),
+  };
 }

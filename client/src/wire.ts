@@ -4,7 +4,7 @@
 // (3) what a peer sends wrong ends this wire in one place, `#guard`. Refuses: to know what handles mean (session.ts).
 
 import type { Answer, AnswerMessage, EventMessage, OperationName, Request } from '../../shared/protocol/control.ts';
-import { FRAME_END, Frame, Reader, Writer, protocolError } from './codec.ts';
+import { FRAME_END, Reader, SETTLE, Writer, protocolError } from './codec.ts';
 import { LeveretError, brokerError, toLeveretError } from './error.ts';
 import type { Arguments } from './options.ts';
 import type { ClientPorts } from './ports.ts';
@@ -42,7 +42,8 @@ export class Wire implements LinkHandlers {
   readonly #waiting = new Map<number | null, (error?: LeveretError, ok?: unknown) => void>();
   #lastId = 0;
   readonly #settles = new Writer(SETTLE_RUN_BYTES + 32);
-  #wasHeard = true;
+  /** Since something was heard, the one that runs included. */
+  #quietIntervals = 0;
   #stopWatch: (() => void) | undefined;
 
   constructor(transport: Transport, url: string, owner: WireOwner) {
@@ -56,15 +57,11 @@ export class Wire implements LinkHandlers {
 
   /** Ends the wire when nothing is heard for two intervals; asks with `ping` after one. */
   watch(intervalMs: number): void {
-    let wasAsked = false;
-    const look = (): void => {
-      if (wasAsked && !this.#wasHeard) return this.fail(this.#gone('is silent'));
-      wasAsked = !this.#wasHeard;
-      if (wasAsked) this.request('ping', {}).catch(() => undefined);
-      this.#wasHeard = false;
-      this.#stopWatch = this.#owner.ports.after(intervalMs, look);
-    };
-    look();
+    this.#stopWatch = this.#owner.ports.after(intervalMs, () => {
+      if (++this.#quietIntervals > 2) return this.fail(this.#gone('is silent'));
+      if (this.#quietIntervals > 1) this.request('ping', {}).catch(() => undefined);
+      this.watch(intervalMs);
+    });
   }
 
   request<Name extends OperationName>(op: Name, fields: Fields<Name>): Promise<Answer<Name>> {
@@ -94,7 +91,7 @@ export class Wire implements LinkHandlers {
     if (settles.at > SETTLE_RUN_BYTES) this.flushSettles();
     if (settles.at === 0) {
       this.#owner.schedule();
-      settles.frame(Frame.Settle, 0);
+      settles.frame(SETTLE, 0);
     }
     settles.u64(tag);
     settles.u8(flags);
@@ -124,7 +121,7 @@ export class Wire implements LinkHandlers {
   }
 
   heard(): void {
-    this.#wasHeard = true;
+    this.#quietIntervals = 0;
   }
 
   text(text: string): void {
@@ -163,7 +160,7 @@ export class Wire implements LinkHandlers {
 
   #guard(handle: () => void): void {
     if (!this.alive) return;
-    this.#wasHeard = true;
+    this.#quietIntervals = 0;
     try {
       handle();
     } catch (thrown) {
