@@ -34,7 +34,9 @@ export class Batch<B = unknown> {
 
 /** Gathers what comes into batches. Leaving the loop is leaving `deliveries`. */
 export async function* gather<B>(
-  session: Session, queue: string, { size, within, prefetch = size * 2 }: BatchOptions,
+  session: Session,
+  queue: string,
+  { size, within, prefetch = size * 2 }: BatchOptions,
 ): AsyncGenerator<Batch<B>, undefined, undefined> {
   const deliveries = new Deliveries<B>(session, queue, { prefetch });
   const withinMs = toMs(within);

@@ -38,10 +38,18 @@ export const FRAME_HEADER_BYTES = 7;
 export const FRAME_END = 0xce;
 
 // In wire order, the n-th with flag 1 << (15 - n), and what each is: short string, table, octet, u64.
-const NAMES = 'contentType contentEncoding headers deliveryMode priority correlationId replyTo expiration messageId timestamp type userId appId clusterId'.split(' ');
+const NAMES =
+  'contentType contentEncoding headers deliveryMode priority correlationId replyTo expiration messageId timestamp type userId appId clusterId'.split(
+    ' ',
+  );
 const KINDS = 'ssFoosssstssss';
 // Field types that DataView reads as they are.
-const NUMBERS: { readonly [type: string]: readonly [name: 'getInt8' | 'getUint8' | 'getInt16' | 'getUint16' | 'getInt32' | 'getUint32' | 'getFloat32' | 'getFloat64', bytes: number] } = {
+const NUMBERS: {
+  readonly [type: string]: readonly [
+    name: 'getInt8' | 'getUint8' | 'getInt16' | 'getUint16' | 'getInt32' | 'getUint32' | 'getFloat32' | 'getFloat64',
+    bytes: number,
+  ];
+} = {
   b: ['getInt8', 1],
   B: ['getUint8', 1],
   s: ['getInt16', 2],
@@ -113,7 +121,8 @@ export class Reader {
     for (let i = 0; i < NAMES.length; i++) {
       if ((flags & (0x8000 >> i)) === 0) continue;
       const kind = KINDS[i];
-      properties[NAMES[i] ?? ''] = kind === 's' ? this.text(this.u8()) : kind === 'F' ? this.#fields(this.u32(), true, 1) : kind === 'o' ? this.u8() : this.u64();
+      properties[NAMES[i] ?? ''] =
+        kind === 's' ? this.text(this.u8()) : kind === 'F' ? this.#fields(this.u32(), true, 1) : kind === 'o' ? this.u8() : this.u64();
     }
     return bodyBytes;
   }

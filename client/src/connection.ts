@@ -2,23 +2,31 @@
 // Always: (1) every call either is one promise, or gives something to loop over or to close; (2) nothing is thrown at a user who does not listen: states and faults
 // are told to listeners, failures are rejections. Refuses: to do the work (session.ts, and a file for each noun).
 
+import type { Answer, OperationName } from '../../shared/protocol/control.ts';
 import { asyncDispose } from './dispose.ts';
-import { toLeveretError } from './error.ts';
 import { toMs } from './duration.ts';
+import { toLeveretError } from './error.ts';
 import { Exchange } from './exchange.ts';
 import { Feed } from './feed.ts';
 import type {
-  Arguments, BrokerInfo, ConnectOptions, DeclareExchangeOptions, DeclareQueueOptions, DeclaredQueue, RequestOptions, Stats, StatsOptions,
+  Arguments,
+  BrokerInfo,
+  ConnectOptions,
+  DeclaredQueue,
+  DeclareExchangeOptions,
+  DeclareQueueOptions,
+  RequestOptions,
+  Stats,
+  StatsOptions,
 } from './options.ts';
 import type { ConnectionState } from './phase.ts';
-import { Queue } from './queue.ts';
 import { aborted, onAbort } from './publisher.ts';
-import { Session, type Listeners } from './session.ts';
+import { Queue } from './queue.ts';
+import { type Listeners, Session } from './session.ts';
 import type { MessagesOf, QueueBody, Topology } from './topology.ts';
 import type { Transport } from './transport.ts';
 import type { Fields } from './wire.ts';
 import type { Handler, Worker } from './worker.ts';
-import type { Answer, OperationName } from '../../shared/protocol/control.ts';
 
 /** Samples, for `for await`: see {@link Connection.stats}. */
 export type StatsFeed = Feed<Stats>;
@@ -219,7 +227,9 @@ export class Connection<T extends Topology = Topology> {
  * ```
  */
 export async function connectOver<T extends Topology = Topology>(
-  transport: Transport, options: ConnectOptions<T> = {}, urls: string | readonly string[] = 'memory:',
+  transport: Transport,
+  options: ConnectOptions<T> = {},
+  urls: string | readonly string[] = 'memory:',
 ): Promise<Connection<T>> {
   const { signal } = options;
   if (signal?.aborted) throw aborted(signal);

@@ -16,8 +16,12 @@ export async function declareAll(wire: Wire, { exchanges = {}, queues = {} }: To
   const results = await Promise.allSettled([
     ...exchangeList.map(([name, spec]) => declareExchange(wire, name, spec)),
     ...queueList.map(([name, spec]) => declareQueue(wire, name, spec)),
-    ...exchangeList.flatMap(([destination, spec]) => bindings(spec).map(([source, bound]) => wire.request('exchange.bind', { destination, source, ...bound }))),
-    ...queueList.flatMap(([queue, spec]) => bindings(spec).map(([exchange, bound]) => wire.request('queue.bind', { queue, exchange, ...bound }))),
+    ...exchangeList.flatMap(([destination, spec]) =>
+      bindings(spec).map(([source, bound]) => wire.request('exchange.bind', { destination, source, ...bound })),
+    ),
+    ...queueList.flatMap(([queue, spec]) =>
+      bindings(spec).map(([exchange, bound]) => wire.request('queue.bind', { queue, exchange, ...bound })),
+    ),
   ]);
   const diffs: string[] = [];
   for (const result of results) {
@@ -25,10 +29,14 @@ export async function declareAll(wire: Wire, { exchanges = {}, queues = {} }: To
     if (typeof result.value === 'string') diffs.push(result.value);
   }
   if (diffs.length === 0) return;
-  throw new LeveretError('PRECONDITION_FAILED', `PRECONDITION_FAILED - the broker has it otherwise (- broker, + topology):\n${diffs.join('\n')}`, {
-    replyCode: 406,
-    hint: 'change the topology, or delete what differs and connect again',
-  });
+  throw new LeveretError(
+    'PRECONDITION_FAILED',
+    `PRECONDITION_FAILED - the broker has it otherwise (- broker, + topology):\n${diffs.join('\n')}`,
+    {
+      replyCode: 406,
+      hint: 'change the topology, or delete what differs and connect again',
+    },
+  );
 }
 
 /** Undefined, or how the broker's differs. */
@@ -95,7 +103,14 @@ function defined(fields: Readonly<Record<string, unknown>>): Arguments {
   return all;
 }
 
-function bindings({ from, keys = [''], match = {}, bindings: more = [] }: ExchangeSpec | QueueSpec): [from: string, bound: { key: string; arguments: Arguments }][] {
+function bindings({
+  from,
+  keys = [''],
+  match = {},
+  bindings: more = [],
+}: ExchangeSpec | QueueSpec): [from: string, bound: { key: string; arguments: Arguments }][] {
   const all: readonly BindingSpec[] = from === undefined ? more : [{ from, keys, match }, ...more];
-  return all.flatMap((binding) => (binding.keys ?? ['']).map((key): ReturnType<typeof bindings>[number] => [binding.from, { key, arguments: { ...binding.match } }]));
+  return all.flatMap((binding) =>
+    (binding.keys ?? ['']).map((key): ReturnType<typeof bindings>[number] => [binding.from, { key, arguments: { ...binding.match } }]),
+  );
 }

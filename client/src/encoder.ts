@@ -6,9 +6,9 @@
 // change once written, and it lives as long as a pending publish points into it; (3) what stands before the body is kept per exchange and key and only
 // copied. Refuses: to send (publisher.ts).
 
-import { BODY, FRAME_HEADER_BYTES, PUBLISH, Writer, encodeText } from './codec.ts';
+import { BODY, encodeText, FRAME_HEADER_BYTES, PUBLISH, Writer } from './codec.ts';
 import { toMs } from './duration.ts';
-import { LeveretError, brokerError } from './error.ts';
+import { brokerError, LeveretError } from './error.ts';
 import type { PublishOptions } from './options.ts';
 import { Pending } from './pending.ts';
 
@@ -77,7 +77,12 @@ export class PublishEncoder {
     return head;
   }
 
-  #makeHead(exchange: string, key: string, kind: number, { id, ttl, timestamp, persistent, contentType = CONTENT_TYPES[kind], ...same }: PublishOptions): Head {
+  #makeHead(
+    exchange: string,
+    key: string,
+    kind: number,
+    { id, ttl, timestamp, persistent, contentType = CONTENT_TYPES[kind], ...same }: PublishOptions,
+  ): Head {
     const head = new Writer(same.headers === undefined ? 4_096 : HEAD_BYTES_MAX);
     try {
       head.frame(PUBLISH, this.#handle);

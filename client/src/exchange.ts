@@ -33,7 +33,11 @@ export class Exchange<Messages = Record<never, never>> {
    * await mq.exchange('amq.topic').publish('a.b', 'text, bytes, or anything that is JSON', { unroutable: 'ignore' });
    * ```
    */
-  publish<Key extends (keyof Messages & string) | (string & {})>(key: Key, body: BodyFor<Messages, Key>, options?: PublishOptions): Promise<Published> {
+  publish<Key extends (keyof Messages & string) | (string & {})>(
+    key: Key,
+    body: BodyFor<Messages, Key>,
+    options?: PublishOptions,
+  ): Promise<Published> {
     return this.#session.publish(this.name, key, body, options);
   }
 
@@ -45,7 +49,10 @@ export class Exchange<Messages = Record<never, never>> {
    * for await (const msg of tap) { console.log(msg.key, msg.body); break; }
    * ```
    */
-  subscribe<Key extends (keyof Messages & string) | (string & {})>(key: Key, { buffer = 100, ...options }: SubscribeOptions = {}): Tap<BodyFor<Messages, Key>> {
+  subscribe<Key extends (keyof Messages & string) | (string & {})>(
+    key: Key,
+    { buffer = 100, ...options }: SubscribeOptions = {},
+  ): Tap<BodyFor<Messages, Key>> {
     return new Feed(this.#session, 'tap.open', { ...options, exchange: this.name, key, buffer }, { ...options, buffer });
   }
 }

@@ -1,6 +1,6 @@
 // leveret-client in Node: the public names, and `connect` over `ws`. Browsers get browser.ts, by the package's exports.
 
-import { connectOver, type Connection } from './connection.ts';
+import { type Connection, connectOver } from './connection.ts';
 import type { ConnectOptions } from './options.ts';
 import type { Topology } from './topology.ts';
 import { webSocketTransport } from './transport-node.ts';
@@ -16,6 +16,9 @@ export { webSocketTransport };
  * await mq.drain();
  * ```
  */
-export function connect<T extends Topology = Topology>(urls: string | readonly string[], options: ConnectOptions<T> = {}): Promise<Connection<T>> {
+export function connect<T extends Topology = Topology>(
+  urls: string | readonly string[],
+  options: ConnectOptions<T> = {},
+): Promise<Connection<T>> {
   return connectOver(options.transport ?? webSocketTransport, options, urls);
 }

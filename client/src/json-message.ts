@@ -2,7 +2,7 @@
 // Always: header values become what a binary delivery gives: int64 a bigint, timestamps Dates, bytes Uint8Array.
 
 import type { DeliveryJson, Json, JsonObject } from '../../shared/protocol/control.ts';
-import { Writer, encodeText } from './codec.ts';
+import { encodeText, Writer } from './codec.ts';
 import { HEAD_BYTES_MAX } from './encoder.ts';
 import { Message } from './message.ts';
 import type { Session } from './session.ts';

@@ -2,7 +2,7 @@
 // Always: (1) it settles its promise once; (2) its bytes, whole frames, stay as they are until then, so that it can be sent again.
 
 import { LeveretError } from './error.ts';
-import type { PublishOptions, Published } from './options.ts';
+import type { Published, PublishOptions } from './options.ts';
 
 // `new Promise(executor)` without a closure for each: the executor hands its two functions over through here.
 let takenResolve: (value: Published) => void;

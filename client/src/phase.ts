@@ -10,14 +10,7 @@ export const Phase = { Connecting: 0, Greeting: 1, Restoring: 2, Open: 3, Waitin
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
 /** The edge list: from each phase, where it may go. */
-export const edges: readonly (readonly Phase[])[] = [
-  [1, 4, 5],
-  [2, 4, 5],
-  [3, 4, 5],
-  [4, 5],
-  [0, 5],
-  [],
-];
+export const edges: readonly (readonly Phase[])[] = [[1, 4, 5], [2, 4, 5], [3, 4, 5], [4, 5], [0, 5], []];
 
 /** What `state` listeners see. */
 export type ConnectionState = 'connecting' | 'open' | 'waiting' | 'closed';

@@ -4,12 +4,12 @@
 // a message may then be stored twice; (4) nothing leaves without credit, nor above maxInFlightBytes.
 // Refuses: to reorder, and to drop what it holds: it only rejects.
 
-import { CONFIRM, CREDIT, type Reader, protocolError } from './codec.ts';
+import { CONFIRM, CREDIT, protocolError, type Reader } from './codec.ts';
 import { toMs } from './duration.ts';
 import { PublishEncoder } from './encoder.ts';
-import { LeveretError, brokerError, toLeveretError } from './error.ts';
+import { brokerError, LeveretError, toLeveretError } from './error.ts';
 import { Fifo } from './fifo.ts';
-import type { BrokerInfo, PublishDefaults, PublishOptions, Published } from './options.ts';
+import type { BrokerInfo, PublishDefaults, Published, PublishOptions } from './options.ts';
 import type { Pending } from './pending.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Wire } from './wire.ts';

@@ -5,7 +5,7 @@ import { Deliveries } from './deliveries.ts';
 import type { Message } from './message.ts';
 import type { BatchOptions, ConsumeOptions, Published, PublishOptions, QueueInfo, WorkOptions } from './options.ts';
 import type { Session } from './session.ts';
-import { Worker, type Handler } from './worker.ts';
+import { type Handler, Worker } from './worker.ts';
 
 /**
  * A queue: see {@link Connection.queue}.

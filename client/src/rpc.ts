@@ -9,10 +9,10 @@ import { toMs } from './duration.ts';
 import { LeveretError } from './error.ts';
 import type { Message } from './message.ts';
 import type { RequestOptions } from './options.ts';
+import { Pool } from './pool.ts';
 import { onAbort } from './publisher.ts';
 import type { Session } from './session.ts';
-import { Subscription, type Reader } from './subscription.ts';
-import { Pool } from './pool.ts';
+import { type Reader, Subscription } from './subscription.ts';
 import { type Handler, Worker } from './worker.ts';
 
 const REPLY_QUEUE = 'amq.rabbitmq.reply-to';
@@ -73,7 +73,8 @@ class Rpc implements Reader<Message> {
         () => {
           asked.isTaken = true;
         },
-        (error: LeveretError) => asked.settle(error.code === 'NO_ROUTE' ? new LeveretError('NOBODY_ANSWERS', `nobody serves '${name}'`) : error),
+        (error: LeveretError) =>
+          asked.settle(error.code === 'NO_ROUTE' ? new LeveretError('NOBODY_ANSWERS', `nobody serves '${name}'`) : error),
       );
     });
   }

@@ -3,13 +3,13 @@
 // (3) tries never end (unless reconnect is false or the broker refused the very first one for good), and the wait between two is jittered.
 // Refuses: to give up silently: each change of phase is told, with its reason.
 
-import { PROTOCOL_VERSION, type Answer, type EventMessage, type OperationName } from '../../shared/protocol/control.ts';
+import { type Answer, type EventMessage, type OperationName, PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
 import type { Reader } from './codec.ts';
 import { toMs } from './duration.ts';
-import { LeveretError, brokerError, toLeveretError } from './error.ts';
-import type { BrokerInfo, ConnectOptions, PublishOptions, Published, StateListener } from './options.ts';
-import { Phase, checkEdge, stateNames, type ConnectionState } from './phase.ts';
-import { realPorts, type ClientPorts } from './ports.ts';
+import { brokerError, LeveretError, toLeveretError } from './error.ts';
+import type { BrokerInfo, ConnectOptions, Published, PublishOptions, StateListener } from './options.ts';
+import { type ConnectionState, checkEdge, Phase, stateNames } from './phase.ts';
+import { type ClientPorts, realPorts } from './ports.ts';
 import { PUBLISHER_HANDLE, Publisher, type PublisherOwner } from './publisher.ts';
 import type { Transport } from './transport.ts';
 import { type Fields, Wire, type WireOwner } from './wire.ts';
@@ -178,7 +178,10 @@ export class Session implements WireOwner, PublisherOwner {
     for (const handle of this.#handles.values()) handle.lost();
     const { reconnect = {} } = this.#options;
     if (this.#phase === Phase.Closed) return;
-    if (reconnect === false) return this.#closeBecause(error);
+    if (reconnect === false) {
+      this.#closeBecause(error);
+      return;
+    }
     // From the middle of the interval to its end: clients that lost the same broker do not come back together, and none comes back at once.
     const { min = 100, max = 10_000 } = reconnect;
     const waitMs = Math.min(toMs(max), toMs(min) * 2 ** this.#tries++) * (0.5 + this.ports.random() / 2);

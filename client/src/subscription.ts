@@ -4,7 +4,7 @@
 // meanwhile is given back. Refuses: to keep messages (feed.ts, worker.ts do).
 
 import type { EventMessage, Sample } from '../../shared/protocol/control.ts';
-import { BODY, DELIVER, type Reader as Payload, Writer, protocolError } from './codec.ts';
+import { BODY, DELIVER, type Reader as Payload, protocolError, Writer } from './codec.ts';
 import { LeveretError } from './error.ts';
 import { Message } from './message.ts';
 import type { Stats } from './options.ts';
@@ -93,7 +93,8 @@ export class Subscription<T> {
     const piece = new Uint8Array(payload.part(payload.end - payload.at));
     let message = pieces.length > 0 ? undefined : new Message(piece, wire);
     this.#missingBytes = message ? message.missingBytes : this.#missingBytes - piece.length;
-    if (this.#missingBytes < 0 || this.#missingBytes > this.#session.maxMessageBytes) throw protocolError('a body above maxMessageBytes, or its size');
+    if (this.#missingBytes < 0 || this.#missingBytes > this.#session.maxMessageBytes)
+      throw protocolError('a body above maxMessageBytes, or its size');
     if (!message || this.#missingBytes > 0) pieces.push(piece);
     if (this.#missingBytes > 0) return;
     if (!message) {
@@ -116,6 +117,10 @@ function withSums(sample: Sample): Stats {
     sample.queues.reduce((total, queue) => total + (queue[name] ?? 0), 0);
   return {
     ...sample,
-    ready: sum('ready'), unacked: sum('unacked'), publishRate: sum('publishRate'), deliverRate: sum('deliverRate'), ackRate: sum('ackRate'),
+    ready: sum('ready'),
+    unacked: sum('unacked'),
+    publishRate: sum('publishRate'),
+    deliverRate: sum('deliverRate'),
+    ackRate: sum('ackRate'),
   };
 }

@@ -152,7 +152,11 @@ export type BodyFor<Messages, Key extends string> = Key extends keyof Messages
 
 type BodiesThrough<Messages, Keys> = OrUnknown<
   {
-    [K in keyof Messages & string]: Keys extends readonly string[] ? (true extends MatchesAny<K, Keys> ? BodyOf<Messages[K]> : never) : BodyOf<Messages[K]>;
+    [K in keyof Messages & string]: Keys extends readonly string[]
+      ? true extends MatchesAny<K, Keys>
+        ? BodyOf<Messages[K]>
+        : never
+      : BodyOf<Messages[K]>;
   }[keyof Messages & string]
 >;
 

@@ -1,9 +1,9 @@
 // The WebSocket transport in Node: `ws`. Always: deflate is off, and what a server may send in one message is bounded.
 // Chosen by the package's exports: browsers get transport-browser.ts.
 
-import { WebSocket, type RawData } from 'ws';
+import { type RawData, WebSocket } from 'ws';
 import { SUBPROTOCOL } from '../../shared/protocol/control.ts';
-import { RECEIVE_BYTES_MAX, type Link, type LinkHandlers, type Transport } from './transport.ts';
+import { type Link, type LinkHandlers, RECEIVE_BYTES_MAX, type Transport } from './transport.ts';
 
 /**
  * WebSocket, as `connect` uses it unless told otherwise.

@@ -4,8 +4,8 @@
 // (3) what a peer sends wrong ends this wire in one place, `#guard`. Refuses: to know what handles mean (session.ts).
 
 import type { Answer, AnswerMessage, EventMessage, OperationName, Request } from '../../shared/protocol/control.ts';
-import { FRAME_END, Reader, SETTLE, Writer, protocolError } from './codec.ts';
-import { LeveretError, brokerError, toLeveretError } from './error.ts';
+import { FRAME_END, protocolError, Reader, SETTLE, Writer } from './codec.ts';
+import { brokerError, LeveretError, toLeveretError } from './error.ts';
 import type { Arguments } from './options.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Link, LinkHandlers, Transport } from './transport.ts';
@@ -26,7 +26,9 @@ export interface WireOwner {
 }
 
 /** What an operation takes; `arguments` are whatever JSON makes of them. */
-export type Fields<Name extends OperationName> = Name extends OperationName ? Omit<Request<Name>, 'arguments'> & { readonly arguments?: Arguments } : never;
+export type Fields<Name extends OperationName> = Name extends OperationName
+  ? Omit<Request<Name>, 'arguments'> & { readonly arguments?: Arguments }
+  : never;
 
 const SETTLE_RUN_BYTES = 65_000; // below every frame limit; a run above it is sent before the turn ends
 

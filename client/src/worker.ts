@@ -33,7 +33,10 @@ export class Worker<B = unknown> {
   /** @internal */
   constructor(pool: Promise<Pool<B>>) {
     this.#pool = pool;
-    this.done = pool.then(({ done }) => done, (error) => error);
+    this.done = pool.then(
+      ({ done }) => done,
+      (error) => error,
+    );
   }
 
   /** Takes nothing new, returns what has not begun, and waits for what runs. */

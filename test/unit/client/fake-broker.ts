@@ -8,17 +8,34 @@ import '../../../client/src/declare.ts';
 import '../../../client/src/json-message.ts';
 import '../../../client/src/pool.ts';
 import '../../../client/src/rpc.ts';
-import { connect, type Connection, type ConnectOptions, type Link, type LinkHandlers, type Topology, type Transport } from '../../../client/src/index.ts';
-import { encodeUtf8 } from '../../../shared/text.ts';
-import { encodeContent } from '../../../shared/content.ts';
+import {
+  type Connection,
+  type ConnectOptions,
+  connect,
+  type Link,
+  type LinkHandlers,
+  type Topology,
+  type Transport,
+} from '../../../client/src/index.ts';
 import type { Properties } from '../../../shared/amqp/properties.ts';
+import { Content, encodeContent } from '../../../shared/content.ts';
 import * as frames from '../../../shared/protocol/frames.ts';
-import { Content } from '../../../shared/content.ts';
+import { encodeUtf8 } from '../../../shared/text.ts';
 import { VirtualClock } from '../../support/clock.ts';
 
 export type Said =
   | { kind: 'text'; op: string; id: number; fields: Record<string, unknown> }
-  | { kind: 'publish'; message: number; handle: number; mandatory: boolean; exchange: string; key: string; properties: Properties; body: string; bodyBytes: number }
+  | {
+      kind: 'publish';
+      message: number;
+      handle: number;
+      mandatory: boolean;
+      exchange: string;
+      key: string;
+      properties: Properties;
+      body: string;
+      bodyBytes: number;
+    }
   | { kind: 'body'; message: number; handle: number; bytes: number }
   | { kind: 'settle'; message: number; tag: number; action: 'ack' | 'nack' | 'reject' | 'release'; requeue: boolean }
   | { kind: 'close'; code: number };
@@ -32,7 +49,13 @@ export const HELLO = {
   heartbeatMs: 30_000,
   capabilities: [],
   limits: {
-    messageBytes: 16_777_216, frameBytes: 262_144, batchBytes: 16_842_752, handles: 2047, prefetch: 65_535, publisherWindowBytes: 8_388_608, headerBytes: 65_536,
+    messageBytes: 16_777_216,
+    frameBytes: 262_144,
+    batchBytes: 16_842_752,
+    handles: 2047,
+    prefetch: 65_535,
+    publisherWindowBytes: 8_388_608,
+    headerBytes: 65_536,
   },
 };
 
@@ -104,7 +127,8 @@ export class FakeLink implements Link {
     } else if (type === frames.FrameType.Settle) {
       const settle = new frames.SettleReader().open(bytes, payloadStart, payloadEnd);
       const names = ['ack', 'nack', 'reject', 'release'] as const;
-      while (settle.next()) this.said.push({ kind: 'settle', message, tag: settle.tag, action: names[settle.action], requeue: settle.requeue });
+      while (settle.next())
+        this.said.push({ kind: 'settle', message, tag: settle.tag, action: names[settle.action], requeue: settle.requeue });
     } else this.said.push({ kind: 'body', message, handle, bytes: payloadEnd - payloadStart });
   }
 
@@ -141,7 +165,10 @@ export class FakeLink implements Link {
     });
     for (let i = 0; i < parts.length; i++) {
       const part = run.subarray(parts[i], parts[i + 1] ?? run.length);
-      this.frame(frames.FrameType.Body, handle, (bytes, at) => (bytes.set(part, at), at + part.length));
+      this.frame(frames.FrameType.Body, handle, (bytes, at) => {
+        bytes.set(part, at);
+        return at + part.length;
+      });
     }
   }
   frame(type: frames.FrameType, handle: number, write: (bytes: Uint8Array, at: number) => number): void {

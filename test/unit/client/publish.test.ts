@@ -1,6 +1,6 @@
 // What becomes of a publish: coalescing, credit, confirms, refusals, time, signals, and a broken connection. On the test's own time.
 import { describe, expect, test } from 'vitest';
-import { LeveretError, type ConnectOptions, type Published } from '../../../client/src/index.ts';
+import type { ConnectOptions, LeveretError, Published } from '../../../client/src/index.ts';
 import { FakeBroker, turns } from './fake-broker.ts';
 
 async function publisher(options: ConnectOptions = {}, credit = 8_388_608) {
@@ -32,7 +32,12 @@ describe('what leaves', () => {
 
   test('bodies say what they are: JSON, text or bytes', async () => {
     const { broker, orders, mq } = await publisher();
-    const all = [orders.publish('a', { x: 'é' }), orders.publish('a', 'Grüße'), orders.publish('a', Uint8Array.of(104, 105)), orders.publish('a', null)];
+    const all = [
+      orders.publish('a', { x: 'é' }),
+      orders.publish('a', 'Grüße'),
+      orders.publish('a', Uint8Array.of(104, 105)),
+      orders.publish('a', null),
+    ];
     await turns();
     expect(broker.link.publishes().map(({ properties, body }) => [properties.contentType, properties.deliveryMode, body])).toEqual([
       ['application/json', 2, '{"x":"é"}'],
@@ -48,14 +53,39 @@ describe('what leaves', () => {
   test('every option has its property', async () => {
     const { broker, orders, mq } = await publisher();
     const done = orders.publish('k', 'x', {
-      id: 'm1', headers: { n: 1, deep: { list: [true, null, 1.5] }, skipped: undefined }, priority: 5, persistent: false, ttl: '30s', correlationId: 'c', replyTo: 'r', type: 't',
-      appId: 'a', userId: 'u', timestamp: new Date(1_700_000_000_999), contentType: 'text/html', contentEncoding: 'utf-8',
+      id: 'm1',
+      headers: { n: 1, deep: { list: [true, null, 1.5] }, skipped: undefined },
+      priority: 5,
+      persistent: false,
+      ttl: '30s',
+      correlationId: 'c',
+      replyTo: 'r',
+      type: 't',
+      appId: 'a',
+      userId: 'u',
+      timestamp: new Date(1_700_000_000_999),
+      contentType: 'text/html',
+      contentEncoding: 'utf-8',
     });
     await turns();
     const { properties } = broker.link.publishes()[0] ?? {};
     expect(properties).toEqual({
-      messageId: 'm1', headers: new Map<string, unknown>([['n', 1], ['deep', new Map([['list', [true, null, 1.5]]])]]), priority: 5, deliveryMode: 1, expiration: '30000',
-      correlationId: 'c', replyTo: 'r', type: 't', appId: 'a', userId: 'u', timestamp: 1_700_000_000, contentType: 'text/html', contentEncoding: 'utf-8',
+      messageId: 'm1',
+      headers: new Map<string, unknown>([
+        ['n', 1],
+        ['deep', new Map([['list', [true, null, 1.5]]])],
+      ]),
+      priority: 5,
+      deliveryMode: 1,
+      expiration: '30000',
+      correlationId: 'c',
+      replyTo: 'r',
+      type: 't',
+      appId: 'a',
+      userId: 'u',
+      timestamp: 1_700_000_000,
+      contentType: 'text/html',
+      contentEncoding: 'utf-8',
     });
     broker.link.confirm(1);
     await done;
@@ -85,7 +115,11 @@ describe('what leaves', () => {
     ['a body that JSON cannot hold', undefined, {}],
     ['a key above 255 bytes', 1, { key: 'k'.repeat(256) }],
     ['headers above 64 KiB', 1, { options: { headers: { h: 'x'.repeat(70_000) } } }],
-    ['headers above 64 KiB in many fields', 1, { options: { headers: Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`h${n}`, 'é'.repeat(60)])) } }],
+    [
+      'headers above 64 KiB in many fields',
+      1,
+      { options: { headers: Object.fromEntries(Array.from({ length: 1_000 }, (_, n) => [`h${n}`, 'é'.repeat(60)])) } },
+    ],
     ['a header that no table holds', 1, { options: { headers: { f: () => 1 } } }],
     ['a priority that is no octet', 1, { options: { priority: 256 } }],
     ['a duration that is none', 1, { options: { timeout: 'soon' as '1s' } }],

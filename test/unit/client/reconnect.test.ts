@@ -19,10 +19,11 @@ describe('connecting', () => {
     broker.isUp = false;
     broker.random = 1;
     const states: string[] = [];
-    const opening = broker.connect(
-      { reconnect: { min: 100, max: 1_000 }, onState: (state) => states.push(state) },
-      ['ws://a/', 'ws://b/', 'ws://c/'],
-    );
+    const opening = broker.connect({ reconnect: { min: 100, max: 1_000 }, onState: (state) => states.push(state) }, [
+      'ws://a/',
+      'ws://b/',
+      'ws://c/',
+    ]);
     await turns();
     const at: number[] = [];
     const start = broker.clock.now();
@@ -84,7 +85,7 @@ describe('connecting', () => {
     expect(broker.clock.pendingTimers).toBe(0);
   });
 
-  test('a url that is none is the caller\'s fault', async () => {
+  test("a url that is none is the caller's fault", async () => {
     await expect(new FakeBroker().connect({}, 'nonsense')).rejects.toMatchObject({ code: 'INVALID' });
   });
 });
@@ -99,12 +100,27 @@ describe('topology', () => {
     const broker = new FakeBroker();
     const mq = await broker.connect({ topology: shop });
     expect(broker.link.ops()).toEqual([
-      'hello', 'exchange.declare', 'exchange.declare', 'queue.declare', 'queue.declare', 'queue.bind', 'queue.bind', 'publisher.open',
+      'hello',
+      'exchange.declare',
+      'exchange.declare',
+      'queue.declare',
+      'queue.declare',
+      'queue.bind',
+      'queue.bind',
+      'publisher.open',
     ]);
     expect(broker.link.requests('queue.declare')).toEqual([
       {
-        queue: 'billing', durable: true, exclusive: false, autoDelete: false,
-        arguments: { 'x-max-priority': 10, 'x-message-ttl': 60_000, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': 'billing.dead' },
+        queue: 'billing',
+        durable: true,
+        exclusive: false,
+        autoDelete: false,
+        arguments: {
+          'x-max-priority': 10,
+          'x-message-ttl': 60_000,
+          'x-dead-letter-exchange': '',
+          'x-dead-letter-routing-key': 'billing.dead',
+        },
       },
       { queue: 'billing.dead', durable: true, exclusive: false, autoDelete: false, arguments: {} },
     ]);
@@ -134,10 +150,22 @@ describe('topology', () => {
         : { ok: { queue, messageCount: 0, consumerCount: 0 } };
     broker.answers['exchange.declare'] = ({ exchange }) =>
       exchange === 'lost'
-        ? { error: { code: 406, reason: "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'lost' in vhost '/': received 'fanout' but current is 'direct'" } }
+        ? {
+            error: {
+              code: 406,
+              reason:
+                "PRECONDITION_FAILED - inequivalent arg 'type' for exchange 'lost' in vhost '/': received 'fanout' but current is 'direct'",
+            },
+          }
         : { ok: { exchange } };
     broker.answers['queue.inspect'] = () => ({
-      ok: { queue: 'billing', durable: false, exclusive: false, autoDelete: false, arguments: { 'x-max-priority': 5, 'x-message-ttl': 60_000 } },
+      ok: {
+        queue: 'billing',
+        durable: false,
+        exclusive: false,
+        autoDelete: false,
+        arguments: { 'x-max-priority': 5, 'x-message-ttl': 60_000 },
+      },
     });
     const error: LeveretError = await broker.connect({ topology: shop }).then(
       () => Promise.reject(new Error('connected')),
@@ -195,10 +223,16 @@ describe('staying up', () => {
     ['text that is no JSON', (broker: FakeBroker) => broker.link.text('{')],
     ['a frame cut short', (broker: FakeBroker) => broker.link.binary(Uint8Array.of(4, 0, 1, 0, 0))],
     ['a confirm for what was never published', (broker: FakeBroker) => broker.link.confirm(1, 5)],
-    ['a message that says it is larger than any may be', (broker: FakeBroker) => {
-      const parts = Uint8Array.of(0, 0, 0, 60, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
-      broker.link.frame(2, 2, (bytes, at) => (bytes.set(parts, at + 25), at + 25 + parts.length));
-    }],
+    [
+      'a message that says it is larger than any may be',
+      (broker: FakeBroker) => {
+        const parts = Uint8Array.of(0, 0, 0, 60, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0);
+        broker.link.frame(2, 2, (bytes, at) => {
+          bytes.set(parts, at + 25);
+          return at + 25 + parts.length;
+        });
+      },
+    ],
   ])('%s ends the connection, and the next is made', async (_name, send) => {
     const broker = new FakeBroker();
     const mq = await broker.connect();
