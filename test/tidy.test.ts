@@ -98,13 +98,14 @@ describe('a rule can fail', () => {
     expect(checkText('a.md', 'docs/home/page is fine, and so is queue.todo')).toEqual([]);
   });
 
-  test('lock: an entry with a registry in it', () => {
+  test('lock: an entry with a registry in it, and a native package that is left out', () => {
+    const link = { resolved: 'server', link: true };
+    expect(
+      checkLock({ packages: { 'node_modules/ws': { resolved: 'https://registry.example/ws.tgz' }, 'node_modules/leveret': link } }),
+    ).toHaveLength(1);
     expect(
       checkLock({
-        packages: {
-          'node_modules/ws': { resolved: 'https://registry.example/ws.tgz' },
-          'node_modules/leveret': { resolved: 'server', link: true },
-        },
+        packages: { 'node_modules/tool': { optionalDependencies: { 'tool-linux': '1', 'tool-mac': '1' } }, 'node_modules/tool-linux': {} },
       }),
     ).toHaveLength(1);
   });

@@ -182,14 +182,24 @@ export function checkText(path: string, text: string): string[] {
 }
 
 interface LockFile {
-  readonly packages: Readonly<Record<string, { readonly resolved?: string; readonly link?: boolean }>>;
+  readonly packages: Readonly<
+    Record<
+      string,
+      { readonly resolved?: string; readonly link?: boolean; readonly optionalDependencies?: Readonly<Record<string, string>> }
+    >
+  >;
 }
 
-/** A lock file that names a registry's host works only where that host is reached. */
+/** A lock file that names a registry's host, or leaves out the native packages of other platforms, works on some machines only. */
 export function checkLock(lock: LockFile): string[] {
-  return Object.entries(lock.packages).flatMap(([name, { resolved, link }]) =>
-    resolved !== undefined && link !== true ? [`${name}: resolved from ${resolved}`] : [],
-  );
+  return Object.entries(lock.packages).flatMap(([path, { resolved, link, optionalDependencies }]) => {
+    const complaints = resolved !== undefined && link !== true ? [`${path}: resolved from ${resolved}`] : [];
+    for (const name of Object.keys(optionalDependencies ?? {})) {
+      const isLocked = `node_modules/${name}` in lock.packages || `${path}/node_modules/${name}` in lock.packages;
+      if (!isLocked) complaints.push(`${path}: its optional '${name}' is not in the lock`);
+    }
+    return complaints;
+  });
 }
 
 interface Manifest {
