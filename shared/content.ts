@@ -107,6 +107,34 @@ export class Content {
     return decodeProperties(this.bytes, this.propertiesStart, this.bodyStart, this.flags);
   }
 
+  /** This message under another exchange and key, with this encoded header table and without expiration; all else byte for byte. */
+  rewritten(exchange: string, key: string, headers: Uint8Array): Uint8Array {
+    const { bytes, bodyStart, headerStart, propertiesStart } = this;
+    const headersStart = this.headersStart === 0 ? this.#headersPlace() : this.headersStart;
+    const headersEnd = this.headersStart === 0 ? headersStart : this.headersEnd;
+    const cutStart = this.#expirationStart === 0 ? bodyStart : this.#expirationStart;
+    const cutEnd = this.#expirationStart === 0 ? bodyStart : skipShortString(bytes, cutStart, bodyStart);
+    const header = new Uint8Array(headersStart - headerStart + headers.length + (cutStart - headersEnd) + (bodyStart - cutEnd));
+    const flags = (this.flags | PropertyFlag.Headers) & ~PropertyFlag.Expiration;
+    header.set(bytes.subarray(headerStart, headersStart));
+    header[propertiesStart - headerStart - 2] = flags >>> 8;
+    header[propertiesStart - headerStart - 1] = flags & 0xff;
+    let at = headersStart - headerStart;
+    header.set(headers, at);
+    at += headers.length;
+    header.set(bytes.subarray(headersEnd, cutStart), at);
+    header.set(bytes.subarray(cutEnd, bodyStart), at + cutStart - headersEnd);
+    return spliceContent(exchange, key, header, bytes.subarray(bodyStart, this.end));
+  }
+
+  /** Where a header table would stand. */
+  #headersPlace(): number {
+    let at = this.propertiesStart;
+    if (this.flags & PropertyFlag.ContentType) at = skipShortString(this.bytes, at, this.bodyStart);
+    if (this.flags & PropertyFlag.ContentEncoding) at = skipShortString(this.bytes, at, this.bodyStart);
+    return at;
+  }
+
   #readProperties(end: number): number {
     const { bytes, flags } = this;
     this.headersStart = this.#replyToStart = this.#expirationStart = this.#userIdStart = 0;
@@ -157,7 +185,7 @@ export function encodeContent(exchange: string, key: string, properties: Propert
   return spliceContent(exchange, key, encodeContentHeader(properties, body.length), body);
 }
 
-/** A content run from an encoded content header and a body: for what the broker rewrites (dead letters, BCC, reply-to). */
+/** A content run from an encoded content header and a body. */
 export function spliceContent(exchange: string, key: string, header: Uint8Array, body: Uint8Array): Uint8Array {
   const run = new Uint8Array(2 + utf8Length(exchange) + utf8Length(key) + header.length + body.length);
   let at = writeShortString(run, 0, exchange);

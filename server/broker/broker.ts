@@ -270,8 +270,8 @@ export class Broker implements LogListener, RecoverySink {
 
   #confirm(lsn: Lsn): void {
     for (const session of this.unconfirmed) {
-      if (session.confirmUpTo(lsn)) this.unconfirmed.delete(session);
-      this.touchSession(session);
+      if (session.confirmUpTo(lsn)) this.touchSession(session);
+      if (!session.hasUnconfirmed) this.unconfirmed.delete(session);
     }
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;

@@ -6,8 +6,9 @@
 // RabbitMQ differs: its dead letters go to a full target at the cost of being lost there.
 
 import type { FieldTable, FieldValue } from '../../shared/amqp/table.ts';
-import { Typed } from '../../shared/amqp/table.ts';
-import { Content, encodeContent } from '../../shared/content.ts';
+import { encodeTable, tableBytes, Typed } from '../../shared/amqp/table.ts';
+import { Content } from '../../shared/content.ts';
+import { AmqpError } from '../../shared/error.ts';
 import { Ring } from '../../shared/ring.ts';
 import { Append, MessageFlag, REFUSED, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker } from './broker.ts';
@@ -40,6 +41,7 @@ export class DeadLetters implements ReadWaiter {
   readonly #route = new Route();
   readonly #append = new Append();
   readonly #stored = new Stored();
+  #isReading = false;
 
   constructor(broker: Broker, queue: Queue) {
     this.#broker = broker;
@@ -57,11 +59,15 @@ export class DeadLetters implements ReadWaiter {
 
   /** Sends on what can go. True when its share of the turn is used up. */
   process(): boolean {
+    if (this.#isReading) return false;
     for (let left = ROUND_MAX; left > 0; left--) {
       const letter = this.#waiting.peek();
       if (letter === undefined) return false;
       const { stored } = letter;
-      if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, this.#view, this)) return false;
+      if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, this.#view, this)) {
+        this.#isReading = true;
+        return false;
+      }
       if (!this.#send(letter)) {
         this.#broker.schedule.setBy(this.#retry, this.#broker.now() + RETRY_MS);
         return false;
@@ -72,6 +78,7 @@ export class DeadLetters implements ReadWaiter {
   }
 
   readable(): void {
+    this.#isReading = false;
     this.#broker.touchDeadLetters(this);
   }
 
@@ -99,7 +106,8 @@ export class DeadLetters implements ReadWaiter {
     const { stored } = letter;
     const source = this.#source.read(this.#view.bytes, this.#view.start, this.#view.start + stored.length);
     const deaths = recordDeath(source, stored, queue.name, letter.reason, letter.diedAt);
-    const run = rewrite(source, exchange.name, deadLetterRoutingKey, deaths);
+    const headers = rewriteHeaders(source, deadLetterRoutingKey !== undefined, deaths);
+    const run = source.rewritten(exchange.name, deadLetterRoutingKey ?? source.key, headers);
     const content = this.#content.read(run, 0, run.length);
     this.#broker.router.route(queue.vhost, exchange, content.key, content, this.#route);
     return this.#move(letter, content, this.#withoutCycles(letter.reason, deaths));
@@ -120,7 +128,8 @@ export class DeadLetters implements ReadWaiter {
   #move(letter: DeadLetter, content: Content, targets: readonly Queue[]): boolean {
     const queue = this.#queue;
     const now = this.#broker.now();
-    const takers = targets.filter((target) => target.hasRoom(content.bodyBytes, now));
+    // a letter waits behind the publishes that its target holds: their places come before its own
+    const takers = targets.filter((target) => (target.held === undefined ? target.hasRoom(content.bodyBytes, now) : target.held.isOpen(content.bodyBytes, now)));
     if (takers.length < targets.length) {
       if (letter.reason !== 'maxlen') return false;
       for (const target of targets) if (!takers.includes(target)) target.counts.refused++;
@@ -193,19 +202,30 @@ function readDeaths(value: FieldValue | undefined): Death[] {
   return deaths;
 }
 
-/** The message as it goes on: another exchange and key, its history in the headers, no expiration, no CC where the key is given. */
-function rewrite(content: Content, exchange: string, key: string | undefined, deaths: readonly Death[]): Uint8Array {
-  const properties = content.properties;
-  const headers: FieldTable = new Map(content.headers ?? []);
+/** The header table of the message as it goes on: its history in it, no CC where the key is given. A history that does not fit loses its oldest. */
+function rewriteHeaders(content: Content, isKeyGiven: boolean, deaths: readonly Death[]): Uint8Array {
+  const sent = content.headers ?? new Map<string, FieldValue>();
+  if (isKeyGiven) sent.delete('CC');
+  const headers: FieldTable = new Map(sent);
   const newest = deaths[0] as Death;
-  headers.set('x-death', deaths.map((death) => death.entry));
   const oldest = deaths[deaths.length - 1] as Death;
   const isFirst = deaths.length === 1 && integer(newest.entry.get('count')) === 1;
   if (isFirst || !headers.has('x-first-death-queue')) setDeath(headers, 'x-first-death', oldest);
   setDeath(headers, 'x-last-death', newest);
-  if (key !== undefined) headers.delete('CC');
-  const { expiration: _, ...others } = properties;
-  return encodeContent(exchange, key ?? content.key, { ...others, headers }, content.bytes.subarray(content.bodyStart, content.end));
+  for (let kept = deaths.length; kept > 0; kept--) {
+    headers.set('x-death', deaths.slice(0, kept).map((death) => death.entry));
+    if (fits(headers)) return encodeTable(headers);
+  }
+  return encodeTable(sent); // the publisher's own fill the table: better without a history than lost
+}
+
+function fits(table: FieldTable): boolean {
+  try {
+    return tableBytes(table) > 0;
+  } catch (error) {
+    if (error instanceof AmqpError) return false;
+    throw error;
+  }
 }
 
 function setDeath(headers: FieldTable, prefix: string, death: Death): void {

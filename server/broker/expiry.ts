@@ -1,10 +1,12 @@
 // Deadlines: one timer for the whole broker, and the deadlines of single messages inside a queue.
 // Always: (1) at most one timer of the Clock is set, for the earliest alarm; (2) an alarm that fires has been taken off first, so it may set
-// itself again; (3) a message deadline may outlive its message: whoever pops it looks whether the message is still there.
+// itself again, and what is over leaves at most as many slots behind as there are alarms set; (3) a message deadline may outlive its message: whoever pops it looks whether the message is still there.
 // Refuses: to know queues. RabbitMQ differs: it looks at the head of a queue only; here a message expires on time wherever it stands.
 
 import { Heap } from '../../shared/heap.ts';
 import type { Clock, Timer } from '../ports.ts';
+
+const SLOTS_SWEPT_ABOVE = 64; // fewer are not worth a pass
 
 /** Something that is to happen at a time. Owned by one object for its life. */
 export class Alarm {
@@ -25,6 +27,8 @@ export class Schedule {
   readonly #clock: Clock;
   readonly #onDue: () => void;
   readonly #slots = new Heap<Slot>((a, b) => a.at < b.at);
+  /** Alarms that are set. */
+  #count = 0;
   #timer: Timer | undefined;
   #timerAt = 0;
 
@@ -34,11 +38,18 @@ export class Schedule {
     this.#onDue = onDue;
   }
 
+  /** Slots, those of alarms that were moved or cleared too. */
+  get size(): number {
+    return this.#slots.size;
+  }
+
   /** Sets, or moves, `alarm`. */
   set(alarm: Alarm, at: number): void {
     if (alarm.dueAt === at) return;
+    if (alarm.dueAt === 0) this.#count++;
     alarm.dueAt = at;
     this.#slots.push({ at, alarm });
+    this.#sweep();
     this.#arm();
   }
 
@@ -48,7 +59,10 @@ export class Schedule {
   }
 
   clear(alarm: Alarm): void {
+    if (alarm.dueAt === 0) return;
     alarm.dueAt = 0;
+    this.#count--;
+    this.#sweep();
   }
 
   /** Rings every alarm that is due. */
@@ -57,6 +71,7 @@ export class Schedule {
       this.#slots.pop();
       if (slot.alarm.dueAt !== slot.at) continue;
       slot.alarm.dueAt = 0;
+      this.#count--;
       slot.alarm.ring(now);
     }
     this.#arm();
@@ -66,6 +81,14 @@ export class Schedule {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.#slots.clear();
+  }
+
+  /** Forgets stale slots once they outnumber the others: through its alarm a slot keeps a whole session reachable. */
+  #sweep(): void {
+    if (this.#slots.size <= SLOTS_SWEPT_ABOVE || this.#slots.size <= 2 * this.#count) return;
+    const kept = new Set<Alarm>(); // an alarm that was moved away and back has two slots for one time
+    for (let slot = this.#slots.pop(); slot !== undefined; slot = this.#slots.pop()) if (slot.alarm.dueAt === slot.at) kept.add(slot.alarm);
+    for (const alarm of kept) this.#slots.push({ at: alarm.dueAt, alarm });
   }
 
   #arm(): void {
@@ -100,6 +123,10 @@ export class MessageDeadlines {
     this.#heap.push({ at, seq, priority });
   }
 
+  get size(): number {
+    return this.#heap.size;
+  }
+
   /** The earliest, stale or not; 0 when there is none. */
   get first(): number {
     return this.#heap.peek()?.at ?? 0;
@@ -113,10 +140,10 @@ export class MessageDeadlines {
   /** Forgets the deadlines of messages that are gone, when that is worth a pass. */
   sweep(alive: number, isAlive: (deadline: MessageDeadline) => boolean): void {
     if (this.#heap.size <= this.#sweepAbove || this.#heap.size <= 2 * alive) return;
-    const kept: MessageDeadline[] = [];
-    for (let deadline = this.#heap.pop(); deadline !== undefined; deadline = this.#heap.pop()) if (isAlive(deadline)) kept.push(deadline);
-    for (const deadline of kept) this.#heap.push(deadline);
-    this.#sweepAbove = Math.max(64, 2 * kept.length);
+    const kept = new Map<number, MessageDeadline>(); // a message that came back often is here as often
+    for (let deadline = this.#heap.pop(); deadline !== undefined; deadline = this.#heap.pop()) if (isAlive(deadline)) kept.set(deadline.seq, deadline);
+    for (const deadline of kept.values()) this.#heap.push(deadline);
+    this.#sweepAbove = Math.max(64, 2 * kept.size);
   }
 
   clear(): void {

@@ -1,6 +1,6 @@
 // Publishes that wait for room in a full queue (x-overflow: block): stored, not yet in the queue, not yet confirmed.
 // Always: (1) they enter in the order in which they came, before anything published later; (2) while one waits its publisher gets no credit;
-// (3) each ends as one of entered, refused after x-block-timeout, refused because the queue went.
+// (3) each ends as one of entered, refused after x-block-timeout, refused because the queue went; (4) what does not fit the empty queue never waits.
 // RabbitMQ has no such overflow: it blocks whole connections, on alarms alone. Refuses: to bound what waits; the publishers' windows do.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
@@ -34,6 +34,12 @@ export class HeldPublishes {
     return this.#waiting.length;
   }
 
+  /** Whether there will ever be room: what does not fit an empty queue would wait for good, and all behind it. */
+  mayWait(bodyBytes: number): boolean {
+    const { maxLength, maxLengthBytes } = this.#queue.settings;
+    return maxLength > 0 && bodyBytes <= maxLengthBytes;
+  }
+
   /** Whether a body that comes now need not wait. */
   isOpen(bodyBytes: number, now: number): boolean {
     return this.#waiting.length === 0 && this.#queue.hasRoom(bodyBytes, now);
@@ -59,6 +65,7 @@ export class HeldPublishes {
 
   /** The queue is going. */
   refuseAll(error: AmqpError): void {
+    this.#broker.schedule.clear(this.#alarm);
     for (let held = this.#waiting.shift(); held !== undefined; held = this.#waiting.shift()) this.#refuse(held, error);
   }
 

@@ -70,7 +70,7 @@ export class Intake {
     if (route === undefined) {
       const key = content.key;
       if (content.keyStart === content.start + 1 && isReplyName(key)) {
-        this.#session.reply(key, content);
+        this.#session.reply(key, content.flags === 0 ? content : this.#checked(content));
         publisher.stored(1, 0);
         return;
       }
@@ -169,7 +169,7 @@ export class Intake {
         queue.counts.refused++;
         continue;
       }
-      if (queue.held !== undefined && !queue.held.isOpen(content.bodyBytes, now)) {
+      if (queue.held?.mayWait(content.bodyBytes) && !queue.held.isOpen(content.bodyBytes, now)) {
         fate = Fate.Wait;
         this.#someWait = true;
       } else if (!queue.hasRoom(content.bodyBytes, now)) {

@@ -33,6 +33,8 @@ export class Publisher {
   readonly confirm: boolean;
   /** Bytes it may still send. */
   credit: number;
+  /** Its peer has closed it: what is still held for it ends without a word. */
+  isClosed = false;
   readonly #windowBytes: number;
   readonly #runs = new Ring<ConfirmRun>();
   #open: ConfirmRun | undefined;
@@ -56,11 +58,11 @@ export class Publisher {
     return this.#runs.length > 0;
   }
 
-  /** Counts bytes against the window; 506 when twice the window is used. */
+  /** Counts bytes against the window; 506 when twice the window is used already. One message, begun with credit, may be larger than that. */
   spend(bytes: number): void {
-    this.credit -= bytes;
     if (this.credit < -this.#windowBytes)
       throw new AmqpError(ReplyCode.ResourceError, `publisher ${this.handle} used more than twice its credit`, { hint: 'send only while credit is above 0' });
+    this.credit -= bytes;
   }
 
   /** A publish was stored, or needed no storing. */
@@ -98,7 +100,8 @@ export class Publisher {
     run.holds--;
     this.#holds--;
     run.error ??= error;
-    if (error !== undefined && !this.confirm && !this.session.isClosed) this.session.sink.failed('publish', this.handle, error);
+    if (this.isClosed || this.session.isClosed) return;
+    if (error !== undefined && !this.confirm) this.session.sink.failed('publish', this.handle, error);
     this.session.touchUnconfirmed(this);
   }
 
@@ -107,15 +110,18 @@ export class Publisher {
     this.#open = undefined;
   }
 
-  /** Tells the peer about every run that is durable. */
-  confirmUpTo(durable: Lsn): void {
+  /** Tells the peer about every run that is durable. False when there was none. */
+  confirmUpTo(durable: Lsn): boolean {
     const { sink } = this.session;
+    let isTold = false;
     for (let run = this.#runs.peek(); run !== undefined && run.lsn <= durable && run.holds === 0; run = this.#runs.peek()) {
       this.#runs.shift();
+      isTold = true;
       if (run === this.#open) this.#open = undefined;
       if (run.error === undefined) sink.confirm(this, run.firstSeq, run.count, run.routed);
       else sink.refuse(this, run.firstSeq, run.error);
     }
+    return isTold;
   }
 
   /** Grants back what was used, once it is worth a frame. */

@@ -5,6 +5,7 @@
 
 import { type FieldTable, type FieldValue, Typed } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import { canonicalValue, integerOf, printValue, typeName } from './field-values.ts';
 import { describe } from './names.ts';
 
@@ -273,6 +274,9 @@ class ArgumentReader {
     const value = this.#text('x-dead-letter-routing-key');
     if (value !== undefined && !this.#args.has('x-dead-letter-exchange')) {
       throw this.#invalid('x-dead-letter-routing-key', 'routing_key_but_no_dlx_defined', 'Set x-dead-letter-exchange too.');
+    }
+    if (value !== undefined && utf8Length(value) > SHORT_STRING_BYTES_MAX) {
+      throw this.#invalid('x-dead-letter-routing-key', 'too_long', `A routing key has at most ${SHORT_STRING_BYTES_MAX} bytes.`);
     }
     return value;
   }

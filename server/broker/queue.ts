@@ -141,6 +141,7 @@ export class Queue implements ReadWaiter {
   /** Takes in a message that the log has; `deadline` comes from deadlineFor(.., now). */
   enqueue(stored: Stored, now: number): void {
     this.counts.published++;
+    if (stored.deadline !== 0 && stored.deadline <= now) this.#expireDue(now); // so that the dispatch below meets this one alone
     this.#ready(stored).push(stored);
     if (stored.deadline !== 0) {
       this.#watch(stored, stored.deadline < now + this.settings.messageTtlMs);
@@ -381,6 +382,7 @@ export class Queue implements ReadWaiter {
     this.readyBytes = 0;
     this.#deadlines?.clear();
     if (this.held !== undefined) this.#broker.touch(this);
+    this.#broker.wake(); // the memory alarm may be over
     return count;
   }
 

@@ -50,6 +50,7 @@ export class Roster {
     consumer.standing = Standing.Waiting;
     if (this.#active === undefined) this.#elect();
     else if (consumer.priority > this.#active.priority) {
+      this.#leave(this.#active);
       this.#active.standing = Standing.Yielding;
       this.settled(this.#active);
     }
@@ -62,6 +63,7 @@ export class Roster {
     consumer.standing = Standing.Cancelled;
     this.#leave(consumer);
     if (consumer === this.#active) this.#elect();
+    else if (this.#active?.standing === Standing.Yielding && this.#best() === this.#active) this.#enter(this.#active); // nobody is left to yield to
   }
 
   /** The consumer that gets the next message; its turn has then passed. */
@@ -101,12 +103,18 @@ export class Roster {
   }
 
   #elect(): void {
-    let best: Consumer | undefined;
-    for (const consumer of this.#all) if (best === undefined || consumer.priority > best.priority) best = consumer;
+    const best = this.#best();
     this.#active = best;
     if (best === undefined) return;
     this.#enter(best);
     best.session.tellActive(best, true);
+  }
+
+  /** The highest priority, and among equals the oldest. */
+  #best(): Consumer | undefined {
+    let best: Consumer | undefined;
+    for (const consumer of this.#all) if (best === undefined || consumer.priority > best.priority) best = consumer;
+    return best;
   }
 
   #leave(consumer: Consumer): void {

@@ -56,7 +56,7 @@ export interface Got {
 }
 
 const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, priority: 0 };
-const LATE_TAGS_MAX = 10_000; // a settle that comes after the consumer timeout is forgiven once; so many are remembered
+const LATE_TAGS_MAX = 10_000; // a settle that comes after the consumer timeout is forgiven once; so many, the newest, are remembered
 
 export class Session extends Topology {
   readonly id: string;
@@ -106,6 +106,7 @@ export class Session extends Topology {
   }
 
   closePublisher(publisher: Publisher): void {
+    publisher.isClosed = true;
     this.#publishers.delete(publisher);
     this.#unconfirmed.delete(publisher);
   }
@@ -151,14 +152,19 @@ export class Session extends Topology {
     this.#broker.unconfirmed.add(this);
   }
 
-  /** Confirms what is durable. True when nothing is left to confirm. */
+  get hasUnconfirmed(): boolean {
+    return this.#unconfirmed.size > 0;
+  }
+
+  /** Confirms what is durable. False when that was nothing: a publish that is held must not keep the turns going. */
   confirmUpTo(durable: number): boolean {
+    let isTold = false;
     for (const publisher of this.#unconfirmed) {
-      publisher.confirmUpTo(durable);
+      if (publisher.confirmUpTo(durable)) isTold = true;
       publisher.closeRun();
       if (!publisher.hasUnconfirmed) this.#unconfirmed.delete(publisher);
     }
-    return this.#unconfirmed.size === 0;
+    return isTold;
   }
 
   /** The end of a turn: credit goes back, and what changed on the side is told. */
@@ -178,6 +184,7 @@ export class Session extends Topology {
     if (this.#wasToldBlocked || !this.#hasPublished) return;
     this.#wasToldBlocked = true;
     this.sink.blocked('low on memory');
+    this.#broker.touchSession(this);
   }
 
   tellActive(consumer: Consumer, active: boolean): void {
@@ -188,8 +195,7 @@ export class Session extends Topology {
   // Consuming.
 
   consume(options: ConsumeOptions): Consumer {
-    if (this.#consumers.size >= this.#broker.limits.consumersPerSession)
-      throw new AmqpError(ReplyCode.NotAllowed, `more than ${this.#broker.limits.consumersPerSession} consumers on one connection`, { hint: 'use fewer consumers, or another connection' });
+    this.#checkConsumerCount();
     const tag = options.consumerTag === '' ? `amq.ctag-${this.#broker.randomName()}` : options.consumerTag;
     if (this.#consumers.has(tag)) throw new AmqpError(ReplyCode.NotAllowed, `attempt to reuse consumer tag '${tag}'`, { path: '/consumerTag' });
     if (options.queue === REPLY_TO) return this.#consumeReplies(tag, options);
@@ -218,6 +224,7 @@ export class Session extends Topology {
 
   /** A live copy of what `exchange` routes by `key` from now on: at most `buffer` messages, the oldest go first. Close it with `cancel`. */
   openTap(handle: number, exchange: string, key: string, args: FieldTable, buffer: number): Consumer {
+    this.#checkConsumerCount();
     const queue = this.bindTap(exchange, key, args, buffer);
     const consumer = new Consumer(this, queue, queue.name, NEVER_TIMED_OUT, {
       handle, queue: queue.name, consumerTag: queue.name, noAck: true, exclusive: false, prefetch: 0, credit: undefined, priority: 0, arguments: args,
@@ -360,11 +367,12 @@ export class Session extends Topology {
     if (outcome === Outcome.Ack) queue.settle(stored);
     else if (outcome === Outcome.Reject) queue.reject(stored);
     else queue.requeue(stored, isCounted(outcome, queue), this.#broker.now());
-    if (consumer === undefined) return;
-    consumer.unackedCount--;
-    this.#prefetched--;
+    if (consumer !== undefined) {
+      consumer.unackedCount--;
+      this.#prefetched--;
+    }
     if (this.#wasFull) this.resume();
-    else queue.wake(consumer);
+    else if (consumer !== undefined) queue.wake(consumer);
   }
 
   // Ends.
@@ -388,6 +396,12 @@ export class Session extends Topology {
     this.#broker.forgetSession(this);
   }
 
+  #checkConsumerCount(): void {
+    const { consumersPerSession } = this.#broker.limits;
+    if (this.#consumers.size >= consumersPerSession)
+      throw new AmqpError(ReplyCode.NotAllowed, `more than ${consumersPerSession} consumers on one connection`, { hint: 'use fewer consumers, or another connection' });
+  }
+
   #consumeReplies(tag: string, options: ConsumeOptions): Consumer {
     checkReplyConsumer(options.noAck, this.#replyConsumer !== undefined);
     const consumer = new Consumer(this, this.#broker.replyQueue(this.vhost), tag, NEVER_TIMED_OUT, options);
@@ -408,13 +422,22 @@ export class Session extends Topology {
     });
     for (const { tag, consumer } of overdue) {
       if (!this.#unacked.take(tag, this.#delivery)) continue;
-      if (this.#lateTags.size < LATE_TAGS_MAX) this.#lateTags.add(tag);
+      this.#forgiveLater(tag);
       this.#finish(this.#delivery, Outcome.TimedOut);
       consumer.queue.enforceLimits(now);
       this.#punish(consumer);
     }
-    if (next !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#timeoutAlarm, next);
+    if (next !== Number.POSITIVE_INFINITY && !this.isClosed) this.#broker.schedule.setBy(this.#timeoutAlarm, next);
     this.#broker.wake();
+  }
+
+  #forgiveLater(tag: number): void {
+    this.#lateTags.add(tag);
+    if (this.#lateTags.size <= LATE_TAGS_MAX) return;
+    for (const oldest of this.#lateTags) {
+      this.#lateTags.delete(oldest);
+      return;
+    }
   }
 
   #punish(consumer: Consumer): void {

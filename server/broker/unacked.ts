@@ -100,12 +100,20 @@ export class Unacked {
 
   /** The open tags up to `last`, oldest first. */
   upTo(last: number): number[] {
-    const tags = [...this.#stragglers.keys()].filter((tag) => tag <= last); // a map keeps the order in which they came
-    if (this.#inRing === 0) return tags;
+    const tags: number[] = [];
+    for (const tag of this.#stragglers.keys()) {
+      if (tag > last) break; // a map keeps the order in which they came
+      tags.push(tag);
+    }
+    this.#addRingTags(last, tags);
+    return tags;
+  }
+
+  #addRingTags(last: number, tags: number[]): void {
+    if (this.#inRing === 0) return;
     for (let tag = this.#oldest; tag <= Math.min(last, this.#next - 1); tag++) {
       if (this.#queues[tag & (this.#capacity - 1)] !== undefined) tags.push(tag);
     }
-    return tags;
   }
 
   /** Every open delivery, oldest first. `visit` must not settle. */
@@ -153,7 +161,9 @@ export class Unacked {
   /** The ring is full from oldest to next: move the few that hold it open aside, or double it. */
   #makeRoom(): void {
     if (this.#inRing * 4 <= this.#capacity) {
-      for (const tag of this.upTo(this.#next - 1).filter((each) => !this.#stragglers.has(each))) {
+      const tags: number[] = [];
+      this.#addRingTags(this.#next - 1, tags);
+      for (const tag of tags) {
         const straggler = new Delivery();
         invariant(this.take(tag, straggler), 'an open tag can be taken');
         this.#stragglers.set(tag, straggler);

@@ -145,8 +145,12 @@ export class MemoryLog implements MessageLog {
     const slab = this.#slabs[number];
     invariant(slab !== undefined && slab.live > 0, 'a settled message lies in a live slab');
     if (--slab.live > 0) return;
-    if (slab === this.#tail) this.#tailUsed = 0;
-    else this.#drop(number, slab);
+    if (slab === this.#tail && slab.bytes.length === SLAB_BYTES) {
+      this.#tailUsed = 0;
+      return;
+    }
+    if (slab === this.#tail) this.#tail = undefined; // made for one large message
+    this.#drop(number, slab);
   }
 
   #drop(number: number, slab: Slab): void {
