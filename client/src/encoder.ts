@@ -19,34 +19,30 @@ export const HEAD_BYTES_MAX = 67_584;
 const HEADS_MAX = 1_000; // heads kept: keys may be made up without end
 const CONTENT_TYPES = ['application/json', 'text/plain', 'application/octet-stream'];
 
-// All other options are properties of the message.
-const BEHAVIOUR = /^(timeout|signal|whenDown|confirm|unroutable|max.*)$/;
-
 /** The first bytes of a frame, up to the body, and where among them the body's size is. */
 interface Head {
   readonly bytes: Uint8Array;
   readonly sizeAt: number;
 }
 
+/** The publisher's own: fixed, so that encoded frames can be sent again on the next wire. */
+export const PUBLISHER_HANDLE = 1;
+
 export class PublishEncoder {
-  readonly #handle: number;
   readonly #heads = new Map<string, Head>();
+  readonly #scratch = new Writer(HEAD_BYTES_MAX);
+  readonly #text = new Writer(FRAGMENT_BYTES);
   #slab = new Writer(SLAB_BYTES);
 
-  constructor(handle: number) {
-    this.#handle = handle;
-  }
-
-  encode(exchange: string, key: string, body: unknown, options: PublishOptions, bodyBytesMax = Number.POSITIVE_INFINITY): Pending {
+  encode(exchange: string, key: string, body: unknown, bodyBytesMax: number, options?: PublishOptions): Pending {
     const kind = typeof body === 'string' ? 1 : body instanceof Uint8Array ? 2 : 0;
     const text = kind === 0 ? JSON.stringify(body) : body;
-    const content = typeof text === 'string' ? encodeText(text) : text;
+    const content = typeof text === 'string' ? this.#utf8(text) : text;
     if (!(content instanceof Uint8Array)) throw new LeveretError('INVALID', `a body cannot be ${typeof body}`);
     const { length } = content;
     if (length > bodyBytesMax) throw brokerError({ code: 406, reason: `PRECONDITION_FAILED - a body above ${bodyBytesMax} bytes` });
     const { bytes, sizeAt } = this.#head(exchange, key, kind, options);
-    const overhead = (Math.floor(length / FRAGMENT_BYTES) + 1) * (FRAME_HEADER_BYTES + 1);
-    const room = bytes.length + length + overhead;
+    const room = bytes.length + length + (length >> 12) + 8; // more than the frames of the fragments take
     if (this.#slab.at + room > this.#slab.bytes.length) this.#slab = new Writer(Math.max(SLAB_BYTES, room));
     const slab = this.#slab;
     const { at } = slab;
@@ -59,46 +55,61 @@ export class PublishEncoder {
       sent += FRAGMENT_BYTES;
       if (sent >= length) break;
       start = slab.at;
-      slab.frame(BODY, this.#handle);
+      slab.frame(BODY, PUBLISHER_HANDLE);
     }
     return new Pending(exchange, key, options, slab.bytes, at, slab.at, bytes.length + length - FRAME_HEADER_BYTES);
   }
 
-  #head(exchange: string, key: string, kind: number, options: PublishOptions): Head {
-    for (const name in options) if (!BEHAVIOUR.test(name)) return this.#makeHead(exchange, key, kind, options);
+  #head(exchange: string, key: string, kind: number, options: PublishOptions | undefined): Head {
+    if (options) return this.#makeHead(exchange, key, kind, options);
     // No name holds U+0000 for long: brokers refuse it.
     const name = `${kind}${exchange}\0${key}`;
     let head = this.#heads.get(name);
     if (head === undefined) {
-      head = this.#makeHead(exchange, key, kind, options);
+      const { bytes, sizeAt } = this.#makeHead(exchange, key, kind, {});
+      head = { bytes: bytes.slice(), sizeAt };
       if (this.#heads.size >= HEADS_MAX) this.#heads.clear();
       this.#heads.set(name, head);
     }
     return head;
   }
 
-  #makeHead(
-    exchange: string,
-    key: string,
-    kind: number,
-    { id, ttl, timestamp, persistent, contentType = CONTENT_TYPES[kind], ...same }: PublishOptions,
-  ): Head {
-    const head = new Writer(same.headers === undefined ? 4_096 : HEAD_BYTES_MAX);
+  /** Valid until the next call. Twice as fast as a TextEncoder's `encode` for what fits. */
+  #utf8(text: string): Uint8Array {
+    if (text.length * 3 > FRAGMENT_BYTES) return encodeText(text);
+    this.#text.at = 0;
+    this.#text.text(text);
+    return this.#text.bytes.subarray(0, this.#text.at);
+  }
+
+  /** Valid until the next call. */
+  #makeHead(exchange: string, key: string, kind: number, options: PublishOptions): Head {
+    const { ttl, timestamp, headers, priority, correlationId, replyTo, type, appId, userId, contentEncoding } = options;
+    const head = this.#scratch;
+    head.at = 0;
     try {
-      head.frame(PUBLISH, this.#handle);
+      head.frame(PUBLISH, PUBLISHER_HANDLE);
       head.u8(0);
       head.short(exchange);
       head.short(key);
       const sizeAt = head.at + 8;
+      // Name by name: a spread costs microseconds.
       head.header({
-        ...same,
-        contentType,
-        deliveryMode: persistent === false ? 1 : 2,
+        contentType: options.contentType ?? CONTENT_TYPES[kind],
+        deliveryMode: options.persistent === false ? 1 : 2,
         expiration: ttl === undefined ? undefined : String(toMs(ttl)),
-        messageId: id,
+        messageId: options.id,
         timestamp: timestamp && Math.floor(timestamp.getTime() / 1000),
+        contentEncoding,
+        headers,
+        priority,
+        correlationId,
+        replyTo,
+        type,
+        userId,
+        appId,
       });
-      return { bytes: head.bytes.slice(0, head.at), sizeAt };
+      return { bytes: head.bytes.subarray(0, head.at), sizeAt };
     } catch (error) {
       throw error instanceof RangeError ? new LeveretError('INVALID', 'headers above 64 KiB') : error;
     }

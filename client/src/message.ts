@@ -6,9 +6,6 @@ import { type MessageProperties, Reader } from './codec.ts';
 import { LeveretError } from './error.ts';
 import type { Wire } from './wire.ts';
 
-const NUMBER_START = 13; // queue number and seq, behind tag, flags and delivery count
-const CONTENT_START = 25;
-
 /**
  * A message, as workers, loops and `get` receive it.
  * ```ts
@@ -23,12 +20,18 @@ export class Message<B = unknown> {
   readonly redelivered: boolean;
   /** 1 for the first delivery. */
   readonly attempt: number;
+  /** The exchange it was published to; '' is the default one. */
+  readonly exchange: string;
+  /** The routing key. */
+  readonly key: string;
   /** The properties of AMQP's basic class, `headers` among them. */
   readonly properties: MessageProperties = {};
+  /** The body as it came. */
+  readonly bytes: Uint8Array;
   readonly #tag: number;
   #wire: Wire | undefined;
-  readonly #payload: Uint8Array;
-  readonly #bodyStart: number;
+  readonly #number: number;
+  readonly #seq: number;
   /** @internal Bytes of the body that are not here. */
   readonly missingBytes: number;
   #body: { readonly value: B } | undefined;
@@ -36,40 +39,27 @@ export class Message<B = unknown> {
   /** @internal */
   constructor(payload: Uint8Array, wire: Wire) {
     const reader = new Reader(payload);
-    this.#payload = payload;
     this.#tag = reader.u64();
     this.#wire = this.#tag === 0 ? undefined : wire;
-    this.redelivered = reader.u8() === 1;
+    this.redelivered = (reader.u8() & 1) === 1;
     this.attempt = reader.u32() + 1;
-    reader.skip(CONTENT_START - NUMBER_START);
-    reader.skip(reader.u8());
-    reader.skip(reader.u8());
+    this.#number = reader.u32();
+    this.#seq = reader.u64();
+    this.exchange = reader.text(reader.u8());
+    this.key = reader.text(reader.u8());
     const bodyBytes = reader.header(this.properties);
-    this.#bodyStart = reader.at;
-    this.missingBytes = bodyBytes - (payload.length - reader.at);
+    this.bytes = payload.subarray(reader.at);
+    this.missingBytes = bodyBytes - this.bytes.length;
   }
 
   /** `<queue number>-<seq>`: the same at every redelivery, and unique in its broker. */
   get id(): string {
-    const reader = new Reader(this.#payload, NUMBER_START);
-    return `${reader.u32()}-${reader.u64()}`;
+    return `${this.#number}-${this.#seq}`;
   }
   /** The body as its content type says: JSON parsed, text as a string, all else as bytes. Throws UNREADABLE for JSON that is none. */
   get body(): B {
     this.#body ??= { value: decodeBody(this.bytes, this.properties.contentType ?? '') };
     return this.#body.value;
-  }
-  /** The body as it came. */
-  get bytes(): Uint8Array {
-    return this.#payload.subarray(this.#bodyStart);
-  }
-  /** The exchange it was published to; '' is the default one. */
-  get exchange(): string {
-    return this.#names()[0];
-  }
-  /** The routing key. */
-  get key(): string {
-    return this.#names()[1];
   }
   /** Plain values; `{}` when there are none. */
   get headers(): Readonly<Record<string, unknown>> {
@@ -106,11 +96,6 @@ export class Message<B = unknown> {
     const wire = this.#wire;
     this.#wire = undefined;
     return wire?.settle(this.#tag, flags) ?? false;
-  }
-
-  #names(): [exchange: string, key: string] {
-    const reader = new Reader(this.#payload, CONTENT_START);
-    return [reader.text(reader.u8()), reader.text(reader.u8())];
   }
 }
 

@@ -23,14 +23,22 @@ export class Pending {
   onSettled: (() => void) | undefined = undefined;
   readonly exchange: string;
   readonly key: string;
-  readonly options: PublishOptions;
+  readonly options: PublishOptions | undefined;
   readonly bytes: Uint8Array;
   readonly start: number;
   readonly end: number;
   /** What it costs of the publisher's credit. */
   readonly payloadBytes: number;
 
-  constructor(exchange: string, key: string, options: PublishOptions, bytes: Uint8Array, start: number, end: number, payloadBytes: number) {
+  constructor(
+    exchange: string,
+    key: string,
+    options: PublishOptions | undefined,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    payloadBytes: number,
+  ) {
     this.exchange = exchange;
     this.key = key;
     this.options = options;

@@ -6,10 +6,10 @@
 
 import { CONFIRM, CREDIT, protocolError, type Reader } from './codec.ts';
 import { toMs } from './duration.ts';
-import { PublishEncoder } from './encoder.ts';
+import { PUBLISHER_HANDLE, PublishEncoder } from './encoder.ts';
 import { brokerError, LeveretError, toLeveretError } from './error.ts';
 import { Fifo } from './fifo.ts';
-import type { BrokerInfo, PublishDefaults, Published, PublishOptions } from './options.ts';
+import type { BrokerInfo, PublishBehaviour, PublishDefaults, Published, PublishOptions } from './options.ts';
 import type { Pending } from './pending.ts';
 import type { ClientPorts } from './ports.ts';
 import type { Wire } from './wire.ts';
@@ -22,14 +22,12 @@ export interface PublisherOwner {
   fault(error: LeveretError): void;
 }
 
-/** The publisher's own: fixed, so that encoded frames can be sent again on the next wire. */
-export const PUBLISHER_HANDLE = 1;
 const MIB = 1_048_576;
 
 export class Publisher {
   readonly #defaults: PublishDefaults & { readonly timeout: number; readonly maxInFlightBytes: number; readonly maxWaitingBytes: number };
   readonly #owner: PublisherOwner;
-  readonly #encoder = new PublishEncoder(PUBLISHER_HANDLE);
+  readonly #encoder = new PublishEncoder();
   #waiting = new Fifo<Pending>();
   #waitingBytes = 0;
   #sent = new Fifo<Pending>();
@@ -46,17 +44,15 @@ export class Publisher {
     this.#owner = owner;
   }
 
-  publish(exchange: string, key: string, body: unknown, given?: PublishOptions): Promise<Published> {
+  publish(exchange: string, key: string, body: unknown, options?: PublishOptions): Promise<Published> {
     const owner = this.#owner;
-    const defaults = this.#defaults;
-    const options = given ? { ...defaults, ...given } : defaults;
-    const signal = given?.signal;
+    const signal = options?.signal;
     try {
-      if (options.whenDown === 'fail' && !owner.isOpen) throw new LeveretError('DISCONNECTED', 'no connection');
-      if (this.#waitingBytes > defaults.maxWaitingBytes) throw new LeveretError('OVERFLOW', 'too much waits to be sent');
+      if (!owner.isOpen && this.#does('whenDown', 'fail', options)) throw new LeveretError('DISCONNECTED', 'no connection');
+      if (this.#waitingBytes > this.#defaults.maxWaitingBytes) throw new LeveretError('OVERFLOW', 'too much waits to be sent');
       if (signal?.aborted) throw aborted(signal);
-      const pending = this.#encoder.encode(exchange, key, body, options, owner.broker.limits.messageBytes);
-      pending.deadline = owner.ports.now() + (given ? toMs(options.timeout) : defaults.timeout);
+      const pending = this.#encoder.encode(exchange, key, body, owner.broker.limits.messageBytes, options);
+      pending.deadline = owner.ports.now() + toMs(options?.timeout ?? this.#defaults.timeout);
       if (signal) pending.onSettled = onAbort(signal, (error) => pending.settle(error));
       this.#sweepBy(pending.deadline);
       this.#wait(pending);
@@ -88,7 +84,7 @@ export class Publisher {
     this.#waitingBytes = this.#sentBytes = 0;
     this.#firstSeq = 1;
     for (const pending of open) {
-      if (closed || pending.options.whenDown === 'fail') pending.settle(error);
+      if (closed || this.#does('whenDown', 'fail', pending.options)) pending.settle(error);
       else this.#wait(pending);
     }
     if (closed) this.#stopSweep?.();
@@ -117,7 +113,7 @@ export class Publisher {
       this.#credit -= pending.payloadBytes;
       this.#sentBytes += pending.payloadBytes;
       this.#sent.push(pending);
-      if (pending.options.confirm === 'none') pending.settle({ routed: 0 });
+      if (this.#does('confirm', 'none', pending.options)) pending.settle({ routed: 0 });
     }
     send();
   }
@@ -142,8 +138,10 @@ export class Publisher {
         const pending = sent.at(n);
         if (pending === undefined) continue;
         pending.isConfirmed = true;
-        const outcome = refusal ?? (stored.routed > 0 || pending.options.unroutable === 'ignore' ? stored : unroutable(pending));
-        if (!pending.settle(outcome) && pending.options.confirm === 'none' && outcome instanceof LeveretError) this.#owner.fault(outcome);
+        const outcome =
+          refusal ?? (stored.routed > 0 || this.#does('unroutable', 'ignore', pending.options) ? stored : unroutable(pending));
+        if (!pending.settle(outcome) && this.#does('confirm', 'none', pending.options) && outcome instanceof LeveretError)
+          this.#owner.fault(outcome);
       }
     }
     while (sent.at(0)?.isConfirmed) {
@@ -155,6 +153,11 @@ export class Publisher {
   /** What is not settled, in order. */
   #open(): Pending[] {
     return [...this.#sent, ...this.#waiting].filter(({ isSettled }) => !isSettled);
+  }
+
+  /** What a publish asked for, or else what all do. */
+  #does<Name extends keyof PublishBehaviour>(name: Name, what: PublishBehaviour[Name], options?: PublishBehaviour): boolean {
+    return (options?.[name] ?? this.#defaults[name]) === what;
   }
 
   #wait(pending: Pending): void {

@@ -6,11 +6,12 @@
 import { type Answer, type EventMessage, type OperationName, PROTOCOL_VERSION } from '../../shared/protocol/control.ts';
 import type { Reader } from './codec.ts';
 import { toMs } from './duration.ts';
+import { PUBLISHER_HANDLE } from './encoder.ts';
 import { brokerError, LeveretError, toLeveretError } from './error.ts';
 import type { BrokerInfo, ConnectOptions, Published, PublishOptions, StateListener } from './options.ts';
 import { type ConnectionState, checkEdge, Phase, stateNames } from './phase.ts';
 import { type ClientPorts, realPorts } from './ports.ts';
-import { PUBLISHER_HANDLE, Publisher, type PublisherOwner } from './publisher.ts';
+import { Publisher, type PublisherOwner } from './publisher.ts';
 import type { Transport } from './transport.ts';
 import { type Fields, Wire, type WireOwner } from './wire.ts';
 
