@@ -26,13 +26,12 @@ export function createLog(level: LogLevel, into: LineWriter = pino.destination({
   );
 }
 
-/** The broker's notices as log lines. What it calls a fault is an error; all else is told at debug. */
+/** The broker's notices as log lines. */
 export function noticesTo(log: Logger): Notices {
   return {
     notice(notice: Notice): void {
       const line = { ...notice.fields, kind: notice.kind };
-      if (notice.kind.startsWith('fault')) log.error(line, notice.text);
-      else log.debug(line, notice.text);
+      log[notice.severity](line, notice.text);
     },
   };
 }

@@ -31,6 +31,8 @@ export interface Notices {
 }
 export interface Notice {
   readonly kind: string;
+  /** error: somebody has to act. warn: messages are dropped or held back, and somebody should know. */
+  readonly severity: 'info' | 'warn' | 'error';
   readonly text: string;
   /** Names and numbers that belong to the text. */
   readonly fields: Readonly<Record<string, string | number>>;

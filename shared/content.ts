@@ -7,9 +7,9 @@
 // Refuses: to own bytes (the log does) and to re-encode what a publisher sent (field types would be lost).
 // The layout is frozen: logs on disk hold it. AMQP 0-9-1, 4.2.6 (content framing) and the basic class's properties.
 
-import { readU32 } from './bytes.ts';
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from './amqp/properties.ts';
 import { checkTable, decodeTable, type FieldTable } from './amqp/table.ts';
+import { readU32 } from './bytes.ts';
 import { AmqpError, ReplyCode } from './error.ts';
 import { decodeUtf8, utf8Length, writeShortString } from './text.ts';
 
@@ -72,7 +72,7 @@ export class Content {
     this.headerStart = header;
     this.propertiesStart = header + CONTENT_HEADER_FIXED_BYTES;
     if (this.propertiesStart > end) throw malformed('content header cut short');
-    if (((bytes[header] as number) << 8 | (bytes[header + 1] as number)) !== BASIC_CLASS) throw malformed('class is not basic (60)');
+    if ((((bytes[header] as number) << 8) | (bytes[header + 1] as number)) !== BASIC_CLASS) throw malformed('class is not basic (60)');
     const high = readU32(bytes, header + 4);
     if (high > 0x1f_ffff) throw malformed('body size above 2^53 - 1');
     this.bodyBytes = high * 0x1_0000_0000 + readU32(bytes, header + 8);

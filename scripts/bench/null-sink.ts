@@ -2,7 +2,7 @@
 
 import type { Consumer } from '../../server/broker/consumer.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
-import type { SessionSink } from '../../server/broker/session.ts';
+import type { SessionSink } from '../../server/broker/session-sink.ts';
 import type { AmqpError } from '../../shared/error.ts';
 
 export class NullSink implements SessionSink {

@@ -14,7 +14,8 @@ import { Queue } from './queue.ts';
 import { readQueueSettings } from './queue-arguments.ts';
 import { REPLY_TO, ReplyConsumers } from './reply-to.ts';
 import { Router } from './router.ts';
-import { Session, type SessionSink } from './session.ts';
+import { Session } from './session.ts';
+import type { SessionSink } from './session-sink.ts';
 import { sampleVhost } from './stats.ts';
 import { type QueueOptions, Vhost } from './vhost.ts';
 
@@ -62,6 +63,7 @@ interface Waiting {
   readonly done: () => void;
 }
 
+const TOLD_CYCLES_MAX = 1_000; // cycles that the log tells of
 const ALARM_CLEARS_AT = 0.8; // of memoryBytes: hysteresis, or the alarm would flutter
 
 export class Broker implements LogListener, RecoverySink {
@@ -89,6 +91,7 @@ export class Broker implements LogListener, RecoverySink {
   #touchedDeadLetters: DeadLetters[] = [];
   #touchedSessions: Session[] = [];
   #waiting: Waiting[] = [];
+  readonly #toldCycles = new Set<string>();
   #nextQueueNumber = 1;
   #isTurnDeferred = false;
   #isCommitting = false;
@@ -253,11 +256,21 @@ export class Broker implements LogListener, RecoverySink {
     const { memoryBytes } = this.limits;
     if (!this.isBlocked && this.log.memoryBytes > memoryBytes) {
       this.isBlocked = true;
-      this.notices.notice({ kind: 'memory.alarm', text: 'publishers are held back: messages use too much memory', fields: { bytes: this.log.memoryBytes, limit: memoryBytes } });
+      this.notices.notice({
+        kind: 'memory.alarm',
+        severity: 'warn',
+        text: 'publishers are held back: messages use too much memory',
+        fields: { bytes: this.log.memoryBytes, limit: memoryBytes },
+      });
       for (const session of this.#sessions) session.tellBlocked();
     } else if (this.isBlocked && this.log.memoryBytes < memoryBytes * ALARM_CLEARS_AT) {
       this.isBlocked = false;
-      this.notices.notice({ kind: 'memory.alarm.cleared', text: 'publishers go on', fields: { bytes: this.log.memoryBytes } });
+      this.notices.notice({
+        kind: 'memory.alarm.cleared',
+        severity: 'info',
+        text: 'publishers go on',
+        fields: { bytes: this.log.memoryBytes },
+      });
       for (const session of this.#sessions) this.touchSession(session);
     }
   }
@@ -284,7 +297,12 @@ export class Broker implements LogListener, RecoverySink {
 
   /** Whether what was sent is stored is not known: every connection must learn that its open confirms are void. */
   unknown(_fromLsn: Lsn, cause: Error): void {
-    this.notices.notice({ kind: 'log.unknown', text: 'the fate of recent publishes is unknown: connections are closed', fields: { cause: cause.message } });
+    this.notices.notice({
+      kind: 'log.unknown',
+      severity: 'error',
+      text: 'the fate of recent publishes is unknown: connections are closed',
+      fields: { cause: cause.message },
+    });
     for (const session of [...this.#sessions]) {
       session.sink.close(new AmqpError(ReplyCode.InternalError, 'the message log lost track of recent publishes'));
       session.close();
@@ -325,14 +343,31 @@ export class Broker implements LogListener, RecoverySink {
     return queue;
   }
 
-  /** Counted and told once for each message that a cycle ends. */
+  /** Told once for each pair of queues; the source counts every message. */
   deadLetterCycle(from: Queue, to: Queue): void {
-    this.notices.notice({ kind: 'dead-letter.cycle', text: 'message dropped: it has been dead-lettered in a cycle without a reject', fields: { queue: from.name, target: to.name } });
+    const cycle = `${from.number}>${to.number}`;
+    if (this.#toldCycles.has(cycle) || this.#toldCycles.size >= TOLD_CYCLES_MAX) return;
+    this.#toldCycles.add(cycle);
+    this.notices.notice({
+      kind: 'dead-letter.cycle',
+      severity: 'warn',
+      text: 'message dropped: it has been dead-lettered in a cycle without a reject',
+      fields: { queue: from.name, target: to.name },
+    });
   }
 
   #hiddenQueue(vhost: Vhost, name: string, owner: object | undefined, args: Map<string, number>, isTap: boolean): Queue {
     const settings = readQueueSettings(args, { vhost: vhost.name, queue: name });
-    return new Queue(this, vhost, { name, number: this.#nextQueueNumber++, durable: false, autoDelete: false, exclusiveOwner: owner, arguments: args, settings, isTap });
+    return new Queue(this, vhost, {
+      name,
+      number: this.#nextQueueNumber++,
+      durable: false,
+      autoDelete: false,
+      exclusiveOwner: owner,
+      arguments: args,
+      settings,
+      isTap,
+    });
   }
 
   #addVhost(name: string): void {

@@ -6,7 +6,7 @@
 // RabbitMQ differs: its dead letters go to a full target at the cost of being lost there.
 
 import type { FieldTable, FieldValue } from '../../shared/amqp/table.ts';
-import { encodeTable, tableBytes, Typed } from '../../shared/amqp/table.ts';
+import { encodeTable, Typed, tableBytes } from '../../shared/amqp/table.ts';
 import { Content } from '../../shared/content.ts';
 import { AmqpError } from '../../shared/error.ts';
 import { Ring } from '../../shared/ring.ts';
@@ -42,6 +42,7 @@ export class DeadLetters implements ReadWaiter {
   readonly #append = new Append();
   readonly #stored = new Stored();
   #isReading = false;
+  #isMissingTold = false;
 
   constructor(broker: Broker, queue: Queue) {
     this.#broker = broker;
@@ -98,11 +99,12 @@ export class DeadLetters implements ReadWaiter {
     const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
     const exchange = queue.vhost.exchanges.get(deadLetterExchange ?? '');
     if (exchange === undefined) {
-      this.#broker.notices.notice({ kind: 'dead-letter.missing', text: 'dead-letter exchange does not exist: message dropped', fields: { queue: queue.name, exchange: deadLetterExchange ?? '' } });
+      this.#tellMissing(deadLetterExchange ?? '');
       queue.counts[letter.reason === 'expired' ? 'expired' : 'dropped']++;
       this.#settle(letter.stored);
       return true;
     }
+    this.#isMissingTold = false;
     const { stored } = letter;
     const source = this.#source.read(this.#view.bytes, this.#view.start, this.#view.start + stored.length);
     const deaths = recordDeath(source, stored, queue.name, letter.reason, letter.diedAt);
@@ -111,6 +113,18 @@ export class DeadLetters implements ReadWaiter {
     const content = this.#content.read(run, 0, run.length);
     this.#broker.router.route(queue.vhost, exchange, content.key, content, this.#route);
     return this.#move(letter, content, this.#withoutCycles(letter.reason, deaths));
+  }
+
+  /** Once until it is there again: the counters tell of every message. */
+  #tellMissing(exchange: string): void {
+    if (this.#isMissingTold) return;
+    this.#isMissingTold = true;
+    this.#broker.notices.notice({
+      kind: 'dead-letter.missing',
+      severity: 'warn',
+      text: 'dead-letter exchange does not exist: messages are dropped',
+      fields: { queue: this.#queue.name, exchange },
+    });
   }
 
   /** The route's queues, less those this letter has been in already in a cycle that nobody's reject keeps turning. */
@@ -129,7 +143,9 @@ export class DeadLetters implements ReadWaiter {
     const queue = this.#queue;
     const now = this.#broker.now();
     // a letter waits behind the publishes that its target holds: their places come before its own
-    const takers = targets.filter((target) => (target.held === undefined ? target.hasRoom(content.bodyBytes, now) : target.held.isOpen(content.bodyBytes, now)));
+    const takers = targets.filter((target) =>
+      target.held === undefined ? target.hasRoom(content.bodyBytes, now) : target.held.isOpen(content.bodyBytes, now),
+    );
     if (takers.length < targets.length) {
       if (letter.reason !== 'maxlen') return false;
       for (const target of targets) if (!takers.includes(target)) target.counts.refused++;
@@ -138,9 +154,10 @@ export class DeadLetters implements ReadWaiter {
     const append = this.#append;
     const flags = (stored.flags & MessageFlag.Persistent) | MessageFlag.Deaths;
     append.begin(content.bytes, content.start, content.end, content.bodyBytes, flags);
-    for (const target of takers) append.add(target.number, target.takeSeq(), target.priorityFor(content.priority), target.deadlineFor(Number.POSITIVE_INFINITY, now));
+    for (const target of takers)
+      append.add(target.number, target.takeSeq(), target.priorityFor(content.priority), target.deadlineFor(Number.POSITIVE_INFINITY, now));
     if (this.#broker.log.move(queue.number, stored.seq, stored.slab, stored.length, stored.flags, append) === REFUSED) return false;
-    const isVictim = takers.length === 0 && targets.length > 0;
+    const isVictim = takers.length === 0 && this.#route.queues.length > 0; // of a full target or of a cycle
     queue.counts[isVictim ? 'dropped' : 'deadLettered']++;
     for (let i = 0; i < takers.length; i++) (takers[i] as Queue).enqueue(enter(append, i, this.#stored), now);
     return true;
@@ -213,7 +230,10 @@ function rewriteHeaders(content: Content, isKeyGiven: boolean, deaths: readonly 
   if (isFirst || !headers.has('x-first-death-queue')) setDeath(headers, 'x-first-death', oldest);
   setDeath(headers, 'x-last-death', newest);
   for (let kept = deaths.length; kept > 0; kept--) {
-    headers.set('x-death', deaths.slice(0, kept).map((death) => death.entry));
+    headers.set(
+      'x-death',
+      deaths.slice(0, kept).map((death) => death.entry),
+    );
     if (fits(headers)) return encodeTable(headers);
   }
   return encodeTable(sent); // the publisher's own fill the table: better without a history than lost

@@ -141,7 +141,8 @@ export class MessageDeadlines {
   sweep(alive: number, isAlive: (deadline: MessageDeadline) => boolean): void {
     if (this.#heap.size <= this.#sweepAbove || this.#heap.size <= 2 * alive) return;
     const kept = new Map<number, MessageDeadline>(); // a message that came back often is here as often
-    for (let deadline = this.#heap.pop(); deadline !== undefined; deadline = this.#heap.pop()) if (isAlive(deadline)) kept.set(deadline.seq, deadline);
+    for (let deadline = this.#heap.pop(); deadline !== undefined; deadline = this.#heap.pop())
+      if (isAlive(deadline)) kept.set(deadline.seq, deadline);
     for (const deadline of kept.values()) this.#heap.push(deadline);
     this.#sweepAbove = Math.max(64, 2 * kept.size);
   }

@@ -81,13 +81,17 @@ export class Intake {
     const { queues, routedCount } = route;
     if (routedCount === 0) {
       broker.unroutableCount++;
-      if (mandatory) this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', content.bytes, content.start, content.end);
+      if (mandatory)
+        this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', content.bytes, content.start, content.end);
       if (queues.length === 0) {
         publisher.stored(0, 0);
         return;
       }
     }
-    if (broker.isBlocked && publisher.handle === 0) throw new AmqpError(ReplyCode.ResourceError, 'publishers are blocked: low on memory', { hint: 'wait for the unblocked event and publish again' });
+    if (broker.isBlocked && publisher.handle === 0)
+      throw new AmqpError(ReplyCode.ResourceError, 'publishers are blocked: low on memory', {
+        hint: 'wait for the unblocked event and publish again',
+      });
     this.#store(publisher, content, queues, routedCount);
   }
 
@@ -121,7 +125,9 @@ export class Intake {
     const { userId, replyTo } = content;
     const { user } = this.#session.identity;
     if (userId !== undefined && userId !== user)
-      throw new AmqpError(ReplyCode.PreconditionFailed, `user_id property set to '${userId}' but authenticated user was '${user}'`, { path: '/properties/userId' });
+      throw new AmqpError(ReplyCode.PreconditionFailed, `user_id property set to '${userId}' but authenticated user was '${user}'`, {
+        path: '/properties/userId',
+      });
     const headers = content.headersStart === 0 || !hasExtraKeys(content) ? undefined : content.headers;
     const isRequest = replyTo === REPLY_TO;
     if (!isRequest && !headers?.has('BCC')) return content;
@@ -137,12 +143,19 @@ export class Intake {
     const now = broker.now();
     const expirationMs = readExpiration(content.expiration);
     const append = this.#append;
-    append.begin(content.bytes, content.start, content.end, content.bodyBytes, content.deliveryMode === PERSISTENT ? MessageFlag.Persistent : 0);
+    append.begin(
+      content.bytes,
+      content.start,
+      content.end,
+      content.bodyBytes,
+      content.deliveryMode === PERSISTENT ? MessageFlag.Persistent : 0,
+    );
     const refusal = this.#admit(content, queues, expirationMs, now);
     let lsn = 0;
     if (append.count > 0) {
       lsn = broker.log.append(append);
-      if (lsn === REFUSED) throw new AmqpError(ReplyCode.ResourceError, 'the message log is full', { hint: 'let consumers catch up and publish again' });
+      if (lsn === REFUSED)
+        throw new AmqpError(ReplyCode.ResourceError, 'the message log is full', { hint: 'let consumers catch up and publish again' });
     }
     if (this.#someWait) this.#enqueueAround(publisher, refusal, expirationMs, routedCount, lsn, now);
     else {
@@ -188,7 +201,14 @@ export class Intake {
   }
 
   /** Some queue blocks: the others have the message now, that one when there is room, the confirm after that. */
-  #enqueueAround(publisher: Publisher, refusal: AmqpError | undefined, expirationMs: number, routedCount: number, lsn: number, now: number): void {
+  #enqueueAround(
+    publisher: Publisher,
+    refusal: AmqpError | undefined,
+    expirationMs: number,
+    routedCount: number,
+    lsn: number,
+    now: number,
+  ): void {
     const run = publisher.storedAlone(routedCount, lsn);
     run.error = refusal;
     for (let i = 0; i < this.#append.count; i++) {
@@ -212,11 +232,18 @@ function readExpiration(expiration: string | undefined): number {
   else if (expirationMs < 0) why = `{value_negative,${digits}}`;
   else if (expirationMs > EXPIRATION_MS_MAX) why = `{value_too_large,${digits}}`;
   else return expirationMs;
-  throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': ${why}`, { hint: 'milliseconds as a decimal string, at most ten years', path: '/properties/expiration' });
+  throw new AmqpError(ReplyCode.PreconditionFailed, `invalid expiration '${expiration}': ${why}`, {
+    hint: 'milliseconds as a decimal string, at most ten years',
+    path: '/properties/expiration',
+  });
 }
 
 /** RabbitMQ's text for a message above max_message_size. */
 export function oversize(bodyBytes: number, bytesMax: number, queue?: Queue): AmqpError {
   const hint = 'send a reference to the data, or raise the limit';
-  return new AmqpError(ReplyCode.PreconditionFailed, `message size ${bodyBytes} is larger than configured max size ${bytesMax}`, queue === undefined ? { hint } : { hint, queue: queue.name });
+  return new AmqpError(
+    ReplyCode.PreconditionFailed,
+    `message size ${bodyBytes} is larger than configured max size ${bytesMax}`,
+    queue === undefined ? { hint } : { hint, queue: queue.name },
+  );
 }

@@ -61,7 +61,9 @@ export class Publisher {
   /** Counts bytes against the window; 506 when twice the window is used already. One message, begun with credit, may be larger than that. */
   spend(bytes: number): void {
     if (this.credit < -this.#windowBytes)
-      throw new AmqpError(ReplyCode.ResourceError, `publisher ${this.handle} used more than twice its credit`, { hint: 'send only while credit is above 0' });
+      throw new AmqpError(ReplyCode.ResourceError, `publisher ${this.handle} used more than twice its credit`, {
+        hint: 'send only while credit is above 0',
+      });
     this.credit -= bytes;
   }
 

@@ -5,14 +5,14 @@
 // Does not know protocols, read arguments (queue-arguments.ts), or route (dead-letter.ts does, for what dies here).
 // RabbitMQ differs: a message expires on time wherever it stands, not when it reaches the head.
 
-import { invariant } from '../../shared/assert.ts';
 import type { FieldTable } from '../../shared/amqp/table.ts';
+import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { QueueCounts } from '../../shared/protocol/control.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker } from './broker.ts';
 import type { Consumer } from './consumer.ts';
-import { type DeathReason, DeadLetters } from './dead-letter.ts';
+import { DeadLetters, type DeathReason } from './dead-letter.ts';
 import type { Binding } from './exchange.ts';
 import { Alarm, MessageDeadlines } from './expiry.ts';
 import { HeldPublishes } from './held-publishes.ts';

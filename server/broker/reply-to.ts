@@ -41,6 +41,7 @@ export function isReplyName(name: string): boolean {
 }
 
 export function checkReplyConsumer(noAck: boolean, isTaken: boolean): void {
-  if (!noAck) throw new AmqpError(ReplyCode.PreconditionFailed, 'reply consumer cannot acknowledge', { hint: 'consume with noAck', path: '/noAck' });
+  if (!noAck)
+    throw new AmqpError(ReplyCode.PreconditionFailed, 'reply consumer cannot acknowledge', { hint: 'consume with noAck', path: '/noAck' });
   if (isTaken) throw new AmqpError(ReplyCode.PreconditionFailed, 'reply consumer already set', { hint: 'one reply consumer a connection' });
 }

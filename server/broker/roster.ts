@@ -35,10 +35,15 @@ export class Roster {
   /** Throws 403 where exclusivity forbids. */
   check(queueText: string, exclusive: boolean): void {
     if (exclusive && this.#singleActive)
-      throw new AmqpError(ReplyCode.AccessRefused, `${queueText} in exclusive use`, { hint: 'its consumers are active one at a time: consume without exclusive', path: '/exclusive' });
+      throw new AmqpError(ReplyCode.AccessRefused, `${queueText} in exclusive use`, {
+        hint: 'its consumers are active one at a time: consume without exclusive',
+        path: '/exclusive',
+      });
     if (this.#all.length === 0) return;
     if (exclusive || this.#all.some((consumer) => consumer.exclusive))
-      throw new AmqpError(ReplyCode.AccessRefused, `${queueText} in exclusive use`, { hint: 'wait until the exclusive consumer is gone, or share the queue' });
+      throw new AmqpError(ReplyCode.AccessRefused, `${queueText} in exclusive use`, {
+        hint: 'wait until the exclusive consumer is gone, or share the queue',
+      });
   }
 
   add(consumer: Consumer): void {

@@ -115,7 +115,12 @@ export class Router {
     if (exchange.alternateReportedIn === vhost.version) return;
     exchange.alternateReportedIn = vhost.version;
     const text = `exchange '${exchange.name}' in vhost '${vhost.name}' has no alternate exchange '${alternate}': what it cannot route is dropped`;
-    this.#notices.notice({ kind: 'alternate.missing', text, fields: { vhost: vhost.name, exchange: exchange.name, alternate } });
+    this.#notices.notice({
+      kind: 'alternate.missing',
+      severity: 'warn',
+      text,
+      fields: { vhost: vhost.name, exchange: exchange.name, alternate },
+    });
   }
 
   #readExtraKeys(content: Content): boolean {

@@ -16,44 +16,10 @@ import { Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { readConsumerSettings } from './queue-arguments.ts';
 import { checkReplyConsumer, REPLY_TO } from './reply-to.ts';
+import type { Got, SessionSink } from './session-sink.ts';
 import { Topology } from './topology.ts';
 import { Delivery, Unacked } from './unacked.ts';
 import type { Vhost } from './vhost.ts';
-
-/** What a protocol's connection does for its session. Bytes given are valid only during the call. */
-export interface SessionSink {
-  /** Encodes one delivery: the content run is bytes[start, end). `tag` also counts auto-ack deliveries, which nobody settles. */
-  deliver(consumer: Consumer, tag: number, redelivered: boolean, deliveryCount: number, queueNumber: number, seq: number, bytes: Uint8Array, start: number, end: number): void;
-  confirm(publisher: Publisher, firstSeq: number, count: number, routed: number): void;
-  refuse(publisher: Publisher, seq: number, error: AmqpError): void;
-  returned(publisher: Publisher, seq: number, code: number, text: string, bytes: Uint8Array, start: number, end: number): void;
-  credit(publisher: Publisher, bytes: number): void;
-  cancelled(consumer: Consumer, reason: string): void;
-  active(consumer: Consumer, active: boolean): void;
-  /** undefined: no longer. Only to sessions that publish. */
-  blocked(reason: string | undefined): void;
-  /** Something a data frame asked failed, and no confirm can say so. */
-  failed(op: 'settle' | 'publish', handle: number, error: AmqpError): void;
-  /** False: the outbox is over its limit. session.resume() follows when it has drained. */
-  writable(): boolean;
-  /** The turn is over: what was encoded goes to the socket. */
-  flush(): void;
-  /** The broker ends this connection. */
-  close(error: AmqpError): void;
-}
-
-/** What a get found. The content run is bytes[start, end), valid only during the call. */
-export interface Got {
-  readonly tag: number;
-  readonly redelivered: boolean;
-  readonly deliveryCount: number;
-  readonly queueNumber: number;
-  readonly seq: number;
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-  readonly messageCount: number;
-}
 
 const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, priority: 0 };
 const LATE_TAGS_MAX = 10_000; // a settle that comes after the consumer timeout is forgiven once; so many, the newest, are remembered
@@ -100,7 +66,12 @@ export class Session extends Topology {
   // Publishing.
 
   openPublisher(handle: number, confirm: boolean): Publisher {
-    const publisher = new Publisher(this, handle, confirm, handle === 0 ? Number.POSITIVE_INFINITY : this.#broker.limits.publisherWindowBytes);
+    const publisher = new Publisher(
+      this,
+      handle,
+      confirm,
+      handle === 0 ? Number.POSITIVE_INFINITY : this.#broker.limits.publisherWindowBytes,
+    );
     this.#publishers.add(publisher);
     return publisher;
   }
@@ -141,7 +112,10 @@ export class Session extends Topology {
   /** What stands in the reply-to of this session's requests. */
   replyName(): string {
     if (this.#replyConsumer === undefined)
-      throw new AmqpError(ReplyCode.PreconditionFailed, 'fast reply consumer does not exist', { hint: `consume from '${REPLY_TO}' first, on this connection`, path: '/properties/replyTo' });
+      throw new AmqpError(ReplyCode.PreconditionFailed, 'fast reply consumer does not exist', {
+        hint: `consume from '${REPLY_TO}' first, on this connection`,
+        path: '/properties/replyTo',
+      });
     return this.#replyConsumer.name;
   }
 
@@ -176,7 +150,8 @@ export class Session extends Topology {
         this.sink.blocked(undefined);
       }
     }
-    for (const { consumer, active } of this.#activeChanges.splice(0)) if (consumer.standing !== Standing.Cancelled) this.sink.active(consumer, active);
+    for (const { consumer, active } of this.#activeChanges.splice(0))
+      if (consumer.standing !== Standing.Cancelled) this.sink.active(consumer, active);
   }
 
   /** Once per episode, and only to who publishes. */
@@ -197,15 +172,22 @@ export class Session extends Topology {
   consume(options: ConsumeOptions): Consumer {
     this.#checkConsumerCount();
     const tag = options.consumerTag === '' ? `amq.ctag-${this.#broker.randomName()}` : options.consumerTag;
-    if (this.#consumers.has(tag)) throw new AmqpError(ReplyCode.NotAllowed, `attempt to reuse consumer tag '${tag}'`, { path: '/consumerTag' });
+    if (this.#consumers.has(tag))
+      throw new AmqpError(ReplyCode.NotAllowed, `attempt to reuse consumer tag '${tag}'`, { path: '/consumerTag' });
     if (options.queue === REPLY_TO) return this.#consumeReplies(tag, options);
     const queue = this.vhost.findQueue(this.queueName(options.queue), this);
     queue.roster.check(`queue '${queue.name}' in vhost '${this.vhost.name}'`, options.exclusive);
     const asked = readConsumerSettings(options.arguments, { vhost: this.vhost.name, queue: queue.name });
-    const consumer = new Consumer(this, queue, tag, {
-      timeoutMs: asked.timeoutMs ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs,
-      priority: asked.priority ?? options.priority,
-    }, options);
+    const consumer = new Consumer(
+      this,
+      queue,
+      tag,
+      {
+        timeoutMs: asked.timeoutMs ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs,
+        priority: asked.priority ?? options.priority,
+      },
+      options,
+    );
     this.#consumers.set(tag, consumer);
     queue.addConsumer(consumer);
     return consumer;
@@ -227,7 +209,15 @@ export class Session extends Topology {
     this.#checkConsumerCount();
     const queue = this.bindTap(exchange, key, args, buffer);
     const consumer = new Consumer(this, queue, queue.name, NEVER_TIMED_OUT, {
-      handle, queue: queue.name, consumerTag: queue.name, noAck: true, exclusive: false, prefetch: 0, credit: undefined, priority: 0, arguments: args,
+      handle,
+      queue: queue.name,
+      consumerTag: queue.name,
+      noAck: true,
+      exclusive: false,
+      prefetch: 0,
+      credit: undefined,
+      priority: 0,
+      arguments: args,
     });
     this.#consumers.set(consumer.tag, consumer);
     queue.addConsumer(consumer);
@@ -248,7 +238,8 @@ export class Session extends Topology {
   canTake(noAck: boolean): boolean {
     const isFull =
       !this.sink.writable() ||
-      (!noAck && ((this.#prefetch !== 0 && this.#prefetched >= this.#prefetch) || this.#unackedBytes >= this.#broker.limits.unackedBytesPerSession));
+      (!noAck &&
+        ((this.#prefetch !== 0 && this.#prefetched >= this.#prefetch) || this.#unackedBytes >= this.#broker.limits.unackedBytesPerSession));
     if (isFull) this.#wasFull = true;
     return !isFull;
   }
@@ -274,7 +265,17 @@ export class Session extends Topology {
       this.#unackedBytes += stored.bodyBytes;
       if (consumer.timeoutMs !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#timeoutAlarm, now + consumer.timeoutMs);
     }
-    this.sink.deliver(consumer, tag, redelivered, stored.deliveryCount, queue.number, stored.seq, view.bytes, view.start, view.start + stored.length);
+    this.sink.deliver(
+      consumer,
+      tag,
+      redelivered,
+      stored.deliveryCount,
+      queue.number,
+      stored.seq,
+      view.bytes,
+      view.start,
+      view.start + stored.length,
+    );
     queue.delivered(stored, consumer.noAck);
     this.#broker.touchSession(this);
   }
@@ -283,7 +284,11 @@ export class Session extends Topology {
   get(name: string, noAck: boolean, done: (got: Got | undefined) => void): void {
     const queue = this.vhost.findQueue(this.queueName(name), this);
     if (queue.settings.singleActiveConsumer)
-      throw new AmqpError(ReplyCode.ResourceLocked, `cannot obtain access to queue '${queue.name}' in vhost '${this.vhost.name}': it has a single active consumer`, { hint: 'consume instead of get' });
+      throw new AmqpError(
+        ReplyCode.ResourceLocked,
+        `cannot obtain access to queue '${queue.name}' in vhost '${this.vhost.name}': it has a single active consumer`,
+        { hint: 'consume instead of get' },
+      );
     const view = new View();
     const waiter: ReadWaiter = { readable: () => attempt() };
     const attempt = (): void => {
@@ -399,7 +404,9 @@ export class Session extends Topology {
   #checkConsumerCount(): void {
     const { consumersPerSession } = this.#broker.limits;
     if (this.#consumers.size >= consumersPerSession)
-      throw new AmqpError(ReplyCode.NotAllowed, `more than ${consumersPerSession} consumers on one connection`, { hint: 'use fewer consumers, or another connection' });
+      throw new AmqpError(ReplyCode.NotAllowed, `more than ${consumersPerSession} consumers on one connection`, {
+        hint: 'use fewer consumers, or another connection',
+      });
   }
 
   #consumeReplies(tag: string, options: ConsumeOptions): Consumer {
@@ -442,7 +449,14 @@ export class Session extends Topology {
 
   #punish(consumer: Consumer): void {
     const action = consumer.queue.settings.consumerTimeoutAction;
-    if (action === 'close') this.sink.close(new AmqpError(ReplyCode.PreconditionFailed, `delivery acknowledgement on channel timed out. Timeout value used: ${consumer.timeoutMs} ms`, { queue: consumer.queueName }));
+    if (action === 'close')
+      this.sink.close(
+        new AmqpError(
+          ReplyCode.PreconditionFailed,
+          `delivery acknowledgement on channel timed out. Timeout value used: ${consumer.timeoutMs} ms`,
+          { queue: consumer.queueName },
+        ),
+      );
     if (action !== 'cancel' || this.#consumers.get(consumer.tag) !== consumer) return;
     this.cancel(consumer);
     this.sink.cancelled(consumer, 'consumer timeout');
@@ -461,5 +475,8 @@ function isCounted(outcome: Outcome, queue: Queue): boolean {
 }
 
 function unknownTag(tag: number): AmqpError {
-  return new AmqpError(ReplyCode.PreconditionFailed, `unknown delivery tag ${tag}`, { hint: 'settle each delivery once, on the connection that got it', path: '/tag' });
+  return new AmqpError(ReplyCode.PreconditionFailed, `unknown delivery tag ${tag}`, {
+    hint: 'settle each delivery once, on the connection that got it',
+    path: '/tag',
+  });
 }

@@ -59,7 +59,8 @@ export class Topology {
   }
 
   declareQueue(declaration: QueueDeclaration): QueueDeclared {
-    if (declaration.passive && (declaration.queue === REPLY_TO || isReplyName(declaration.queue))) return this.#replyQueue(declaration.queue);
+    if (declaration.passive && (declaration.queue === REPLY_TO || isReplyName(declaration.queue)))
+      return this.#replyQueue(declaration.queue);
     const name = declaration.queue === '' && declaration.passive ? this.queueName('') : declaration.queue;
     const queue = this.vhost.declareQueue({ ...declaration, queue: name }, this);
     queue.used();
@@ -95,7 +96,10 @@ export class Topology {
   protected queueName(name: string): string {
     if (name !== '') return name;
     if (this.#lastQueue === '')
-      throw new AmqpError(ReplyCode.NotFound, 'no previously declared queue', { hint: 'name the queue, or declare one on this connection first', path: '/queue' });
+      throw new AmqpError(ReplyCode.NotFound, 'no previously declared queue', {
+        hint: 'name the queue, or declare one on this connection first',
+        path: '/queue',
+      });
     return this.#lastQueue;
   }
 

@@ -12,8 +12,8 @@ import { bindingDefinition, DefinitionReader, exchangeDefinition, queueDefinitio
 import { Binding, createMatcher, type Destination, Exchange, type ExchangeOptions, incomingOf } from './exchange.ts';
 import { checkKey, checkName, checkNotReserved, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
 import type { Queue } from './queue.ts';
-import { RouteCache } from './route-cache.ts';
 import { checkEquivalent, checkProperties, type QueueSettings, readQueueSettings, resourceLocked } from './queue-arguments.ts';
+import { RouteCache } from './route-cache.ts';
 
 export interface QueueOptions {
   readonly durable: boolean;

@@ -10,7 +10,8 @@ import { bodyToJson, errorToJson, propertiesToJson } from '../../shared/protocol
 import type { Broker } from '../broker/broker.ts';
 import type { Consumer } from '../broker/consumer.ts';
 import type { Publisher } from '../broker/publisher.ts';
-import type { Session, SessionSink } from '../broker/session.ts';
+import type { Session } from '../broker/session.ts';
+import type { SessionSink } from '../broker/session-sink.ts';
 import type { Clock } from '../ports.ts';
 import type { ConsumerHandle, Handles } from './handles.ts';
 import type { Outbox } from './outbox.ts';

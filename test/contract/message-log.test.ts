@@ -54,9 +54,24 @@ function read(log: MessageLog, time: EngineTime, held: Held): Uint8Array {
 
 const steps = fc.array(
   fc.oneof(
-    { weight: 5, arbitrary: fc.record({ do: fc.constant('append' as const), size: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 400_000 })), queues: fc.integer({ min: 1, max: 4 }) }) },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        do: fc.constant('append' as const),
+        size: fc.oneof(fc.integer({ min: 1, max: 300 }), fc.integer({ min: 1, max: 400_000 })),
+        queues: fc.integer({ min: 1, max: 4 }),
+      }),
+    },
     { weight: 5, arbitrary: fc.record({ do: fc.constant('settle' as const), pick: fc.nat() }) },
-    { weight: 2, arbitrary: fc.record({ do: fc.constant('move' as const), pick: fc.nat(), size: fc.integer({ min: 1, max: 5_000 }), queues: fc.integer({ min: 0, max: 3 }) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({
+        do: fc.constant('move' as const),
+        pick: fc.nat(),
+        size: fc.integer({ min: 1, max: 5_000 }),
+        queues: fc.integer({ min: 0, max: 3 }),
+      }),
+    },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('commit' as const) }) },
   ),
   { maxLength: 120 },

@@ -1,15 +1,15 @@
 // The engine alone: a broker on a memory log, a clock and turns that the test owns, and sessions that record.
 // Always: `settle` runs turns until nothing is left to do, so a test never waits. Refuses: protocols and sockets.
 
-import { encodeContent } from '../../shared/content.ts';
-import type { FieldTable } from '../../shared/amqp/table.ts';
-import type { Properties } from '../../shared/amqp/properties.ts';
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import type { MessageLog, Notice, Timer } from '../../server/ports.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
+import type { Properties } from '../../shared/amqp/properties.ts';
+import type { FieldTable } from '../../shared/amqp/table.ts';
+import { encodeContent } from '../../shared/content.ts';
 import { RecordingSink } from './recording-sink.ts';
 
 export class EngineTime {
@@ -94,6 +94,17 @@ export class Engine {
   }
 
   consume(peer: Peer, queue: string, options: Partial<Parameters<Session['consume']>[0]> = {}): Consumer {
-    return peer.session.consume({ handle: 2, queue, consumerTag: '', noAck: false, exclusive: false, prefetch: 0, credit: undefined, priority: 0, arguments: new Map(), ...options });
+    return peer.session.consume({
+      handle: 2,
+      queue,
+      consumerTag: '',
+      noAck: false,
+      exclusive: false,
+      prefetch: 0,
+      credit: undefined,
+      priority: 0,
+      arguments: new Map(),
+      ...options,
+    });
   }
 }

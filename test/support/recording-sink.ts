@@ -1,11 +1,11 @@
 // A session's sink that records, or only counts, what the broker sends. For tests and benchmarks of the engine without a protocol.
 // Always: content is copied when it is kept, since the bytes given are valid only during the call. Refuses: to be slow: `keep` is off by default.
 
-import { Content } from '../../shared/content.ts';
-import type { AmqpError } from '../../shared/error.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
-import type { SessionSink } from '../../server/broker/session.ts';
+import type { SessionSink } from '../../server/broker/session-sink.ts';
+import { Content } from '../../shared/content.ts';
+import type { AmqpError } from '../../shared/error.ts';
 
 export interface Delivered {
   handle: number;
@@ -30,12 +30,29 @@ export class RecordingSink implements SessionSink {
   isWritable = true;
   keep = true;
 
-  deliver(consumer: Consumer, tag: number, redelivered: boolean, deliveryCount: number, _queue: number, _seq: number, bytes: Uint8Array, start: number, end: number): void {
+  deliver(
+    consumer: Consumer,
+    tag: number,
+    redelivered: boolean,
+    deliveryCount: number,
+    _queue: number,
+    _seq: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     this.deliveredCount++;
     if (!this.keep) return;
     const run = new Uint8Array(bytes.subarray(start, end)); // a Buffer's slice would be a view
     const content = new Content().read(run, 0, run.length);
-    this.delivered.push({ handle: consumer.handle, tag, redelivered, deliveryCount, content, body: new TextDecoder().decode(run.subarray(content.bodyStart)) });
+    this.delivered.push({
+      handle: consumer.handle,
+      tag,
+      redelivered,
+      deliveryCount,
+      content,
+      body: new TextDecoder().decode(run.subarray(content.bodyStart)),
+    });
   }
   confirm(_publisher: Publisher, firstSeq: number, count: number, routed: number): void {
     if (this.keep) this.confirmed.push({ firstSeq, count, routed });

@@ -2,7 +2,19 @@
 // Always: `open` on the log of a broker that is gone hands over what was durable then: definitions, and the persistent messages of queues that
 // still hold them, with delivery counts and flags. Refuses: to model torn writes: the simulated disk of a durable log does.
 
-import { Append, type Definition, type LogListener, type Lsn, MessageFlag, type MessageLog, REFUSED, type ReadWaiter, type RecoverySink, Stored, type View } from '../../server/ports.ts';
+import {
+  Append,
+  type Definition,
+  type LogListener,
+  type Lsn,
+  MessageFlag,
+  type MessageLog,
+  REFUSED,
+  type ReadWaiter,
+  type RecoverySink,
+  Stored,
+  type View,
+} from '../../server/ports.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
 
 export class RememberingLog implements MessageLog {

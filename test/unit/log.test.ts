@@ -26,14 +26,14 @@ test('secrets are cut out by name, at the top and one level down', () => {
   expect(JSON.stringify(line)).not.toContain('hunter2');
 });
 
-test('a fault of the broker is an error, what else it notices is for debugging', () => {
+test('what the broker notices is logged as severe as it says', () => {
   const told = lines((log) => {
-    noticesTo(log).notice({ kind: 'fault.turn', text: 'a turn failed', fields: { queue: 'q' } });
-    noticesTo(log).notice({ kind: 'memory.alarm', text: 'held back', fields: { bytes: 5 } });
+    noticesTo(log).notice({ kind: 'fault.turn', severity: 'error', text: 'a turn failed', fields: { queue: 'q' } });
+    noticesTo(log).notice({ kind: 'memory.alarm', severity: 'warn', text: 'held back', fields: { bytes: 5 } });
   });
   expect(told).toMatchObject([
     { level: 'error', kind: 'fault.turn', queue: 'q' },
-    { level: 'debug', kind: 'memory.alarm', bytes: 5 },
+    { level: 'warn', kind: 'memory.alarm', bytes: 5 },
   ]);
 });
 

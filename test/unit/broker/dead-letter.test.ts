@@ -11,7 +11,10 @@ function dying(key = 'dead'): { engine: Engine; peer: Peer } {
   const engine = new Engine();
   const peer = engine.connect();
   engine.declare(peer, 'dead');
-  engine.declare(peer, 'q', [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', key]]);
+  engine.declare(peer, 'q', [
+    ['x-dead-letter-exchange', ''],
+    ['x-dead-letter-routing-key', key],
+  ]);
   engine.consume(peer, 'q');
   engine.consume(peer, 'dead', { handle: 3 });
   return { engine, peer };
@@ -63,7 +66,10 @@ test('a history that does not fit loses its oldest entries', () => {
   const peer = engine.connect();
   const names = ['q0', 'q1', 'q2', 'q3', 'q4', 'q5'];
   names.forEach((name, i) => {
-    engine.declare(peer, name, [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', names[i + 1] ?? 'end']]);
+    engine.declare(peer, name, [
+      ['x-dead-letter-exchange', ''],
+      ['x-dead-letter-routing-key', names[i + 1] ?? 'end'],
+    ]);
     engine.consume(peer, name);
   });
   engine.declare(peer, 'end');
@@ -82,7 +88,11 @@ test('a history that does not fit loses its oldest entries', () => {
 test('a dead-letter routing key above 255 bytes is refused when the queue is declared', () => {
   const engine = new Engine();
   const peer = engine.connect();
-  const declare = (key: string) => () => engine.declare(peer, 'q', [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', key]]);
+  const declare = (key: string) => () =>
+    engine.declare(peer, 'q', [
+      ['x-dead-letter-exchange', ''],
+      ['x-dead-letter-routing-key', key],
+    ]);
   expect(declare('k'.repeat(256))).toThrow('PRECONDITION_FAILED');
   expect(declare('k'.repeat(255))).not.toThrow();
 });
@@ -90,8 +100,20 @@ test('a dead-letter routing key above 255 bytes is refused when the queue is dec
 test('everything but expiration stays byte for byte, and original-expiration tells that', () => {
   const it = dying();
   const properties = {
-    contentType: 'text/plain', contentEncoding: 'gzip', headers: new Map([['a', 'b']]), deliveryMode: 2, priority: 3, correlationId: 'c', replyTo: 'r',
-    expiration: '60000', messageId: 'm', timestamp: 7, type: 't', userId: 'guest', appId: 'a', clusterId: 'l',
+    contentType: 'text/plain',
+    contentEncoding: 'gzip',
+    headers: new Map([['a', 'b']]),
+    deliveryMode: 2,
+    priority: 3,
+    correlationId: 'c',
+    replyTo: 'r',
+    expiration: '60000',
+    messageId: 'm',
+    timestamp: 7,
+    type: 't',
+    userId: 'guest',
+    appId: 'a',
+    clusterId: 'l',
   };
   it.engine.publish(it.peer, '', 'q', 'body', properties);
   const dead = reject(it);
@@ -109,7 +131,10 @@ test('dead letters of a queue that is deleted while one is being read are gone w
   const engine = new Engine({ deferReads: true });
   const peer = engine.connect();
   engine.declare(peer, 'dead');
-  engine.declare(peer, 'q', [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', 'dead']]);
+  engine.declare(peer, 'q', [
+    ['x-dead-letter-exchange', ''],
+    ['x-dead-letter-routing-key', 'dead'],
+  ]);
   for (const body of ['a', 'b']) engine.publish(peer, '', 'q', body, { expiration: '10' });
   engine.time.settle();
   const idle = engine.log.memoryBytes;

@@ -76,7 +76,10 @@ test('a rejected message reaches the dead-letter queue with its history', () => 
   const engine = new Engine();
   const peer = engine.connect();
   engine.declare(peer, 'dead');
-  engine.declare(peer, 'q', [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', 'dead']]);
+  engine.declare(peer, 'q', [
+    ['x-dead-letter-exchange', ''],
+    ['x-dead-letter-routing-key', 'dead'],
+  ]);
   engine.publish(peer, '', 'q', 'bad');
   engine.consume(peer, 'q');
   engine.time.settle();
@@ -142,7 +145,10 @@ test('an unacked message that is timed out goes back alone and its late ack is f
 test('a blocking queue withholds the confirm until there is room', () => {
   const engine = new Engine();
   const peer = engine.connect();
-  engine.declare(peer, 'q', [['x-max-length', 1], ['x-overflow', 'block']]);
+  engine.declare(peer, 'q', [
+    ['x-max-length', 1],
+    ['x-overflow', 'block'],
+  ]);
   engine.publish(peer, '', 'q', 'a');
   engine.publish(peer, '', 'q', 'b');
   engine.time.settle();

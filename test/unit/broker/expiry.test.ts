@@ -16,7 +16,12 @@ test('alarms ring in the order of their times, once, and one timer serves all', 
   const { time, schedule } = scheduled();
   const rung: string[] = [];
   const start = time.now();
-  for (const [name, after] of [['c', 30], ['a', 10], ['b', 20]] as const) schedule.set(new Alarm((now) => rung.push(`${name}${now - start}`)), start + after);
+  for (const [name, after] of [
+    ['c', 30],
+    ['a', 10],
+    ['b', 20],
+  ] as const)
+    schedule.set(new Alarm((now) => rung.push(`${name}${now - start}`)), start + after);
   expect(time.timerCount).toBe(1);
   time.advance(100);
   expect(rung).toEqual(['a10', 'b20', 'c30']);

@@ -5,7 +5,10 @@ import { expect, test } from 'vitest';
 import { Engine, type Peer } from '../../support/engine.ts';
 import { bodies, queueOf } from '../../support/engine-queues.ts';
 
-const BLOCK: [string, string | number][] = [['x-max-length', 1], ['x-overflow', 'block']];
+const BLOCK: [string, string | number][] = [
+  ['x-max-length', 1],
+  ['x-overflow', 'block'],
+];
 
 function take(peer: Peer, queue: string): string | undefined {
   let body: string | undefined;
@@ -32,7 +35,10 @@ test('a dead letter waits behind the publishes that its target holds', () => {
   const engine = new Engine();
   const peer = engine.connect();
   engine.declare(peer, 'q', BLOCK);
-  engine.declare(peer, 'source', [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', 'q']]);
+  engine.declare(peer, 'source', [
+    ['x-dead-letter-exchange', ''],
+    ['x-dead-letter-routing-key', 'q'],
+  ]);
   engine.publish(peer, '', 'q', 'a');
   engine.publish(peer, '', 'q', 'b');
   engine.publish(peer, '', 'source', 'd');
@@ -52,7 +58,10 @@ test('a dead letter waits behind the publishes that its target holds', () => {
 test('a publish that can never fit is refused at once and holds nothing back', () => {
   const engine = new Engine();
   const peer = engine.connect();
-  engine.declare(peer, 'q', [['x-max-length-bytes', 3], ['x-overflow', 'block']]);
+  engine.declare(peer, 'q', [
+    ['x-max-length-bytes', 3],
+    ['x-overflow', 'block'],
+  ]);
   engine.publish(peer, '', 'q', 'four');
   engine.publish(peer, '', 'q', 'abc');
   engine.time.settle();

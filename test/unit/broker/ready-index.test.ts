@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Stored } from '../../../server/ports.ts';
 import { ReadyIndex } from '../../../server/broker/ready-index.ts';
+import { Stored } from '../../../server/ports.ts';
 
 function stored(seq: number): Stored {
   const message = new Stored();
@@ -19,7 +19,12 @@ function stored(seq: number): Stored {
   return message;
 }
 
-type Step = { kind: 'push'; gap: number } | { kind: 'shift' } | { kind: 'giveBack'; pick: number } | { kind: 'take'; pick: number } | { kind: 'clear' };
+type Step =
+  | { kind: 'push'; gap: number }
+  | { kind: 'shift' }
+  | { kind: 'giveBack'; pick: number }
+  | { kind: 'take'; pick: number }
+  | { kind: 'clear' };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ kind: fc.constant('push' as const), gap: fc.integer({ min: 1, max: 3 }) }) },

@@ -18,11 +18,24 @@ test('durable topology and persistent messages outlive the broker, in order, by 
   const log = new RememberingLog();
   const before = new Engine({ log });
   const peer = before.connect();
-  peer.session.declareExchange({ exchange: 'orders', type: 'topic', durable: true, autoDelete: false, internal: false, passive: false, arguments: new Map() });
+  peer.session.declareExchange({
+    exchange: 'orders',
+    type: 'topic',
+    durable: true,
+    autoDelete: false,
+    internal: false,
+    passive: false,
+    arguments: new Map(),
+  });
   before.declare(peer, 'q', [['x-max-priority', 5]]);
   before.declare(peer, 'transient', [], false);
   peer.session.bindQueue('q', 'orders', 'order.#', new Map());
-  for (const [body, priority] of [['low', 0], ['high', 5], ['low too', 0]] as const) before.publish(peer, 'orders', 'order.new', body, { ...PERSISTENT, priority });
+  for (const [body, priority] of [
+    ['low', 0],
+    ['high', 5],
+    ['low too', 0],
+  ] as const)
+    before.publish(peer, 'orders', 'order.new', body, { ...PERSISTENT, priority });
   before.publish(peer, 'orders', 'order.new', 'not persistent');
   before.consume(peer, 'q', { prefetch: 1 });
   before.time.settle();
@@ -50,7 +63,10 @@ test('what was acked, expired or dead-lettered before does not come back, and de
   const before = new Engine({ log });
   const peer = before.connect();
   before.declare(peer, 'dead');
-  before.declare(peer, 'q', [['x-dead-letter-exchange', ''], ['x-dead-letter-routing-key', 'dead']]);
+  before.declare(peer, 'q', [
+    ['x-dead-letter-exchange', ''],
+    ['x-dead-letter-routing-key', 'dead'],
+  ]);
   for (const body of ['acked', 'rejected', 'kept']) before.publish(peer, '', 'q', body, PERSISTENT);
   before.publish(peer, '', 'q', 'expires', { ...PERSISTENT, expiration: '1000' });
   before.consume(peer, 'q', { prefetch: 2 });
@@ -63,7 +79,11 @@ test('what was acked, expired or dead-lettered before does not come back, and de
 
   const after = new Engine({ log });
   after.time.advance(before.time.now() - after.time.now() + 1_000);
-  expect(drain(after, 'dead').map((each) => each.body).sort()).toEqual(['expires', 'rejected']);
+  expect(
+    drain(after, 'dead')
+      .map((each) => each.body)
+      .sort(),
+  ).toEqual(['expires', 'rejected']);
   expect(drain(after, 'q').map((each) => each.body)).toEqual(['kept']);
 });
 

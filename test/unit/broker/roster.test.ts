@@ -46,7 +46,11 @@ test('a higher priority takes over as single active once what is out is settled'
   peer.session.ack(1, false);
   engine.time.settle();
   expect(peer.sink.delivered.map((each) => each.handle)).toEqual([2, 3]);
-  expect(peer.sink.actives).toEqual([{ handle: 2, active: true }, { handle: 2, active: false }, { handle: 3, active: true }]);
+  expect(peer.sink.actives).toEqual([
+    { handle: 2, active: true },
+    { handle: 2, active: false },
+    { handle: 3, active: true },
+  ]);
 });
 
 test('a single active consumer goes on when the one that was to replace it leaves', () => {
@@ -61,7 +65,10 @@ test('a single active consumer goes on when the one that was to replace it leave
   peer.session.cancel(newcomer);
   engine.publish(peer, '', 'q', 'b');
   engine.time.settle();
-  expect(peer.sink.delivered.map((each) => [each.handle, each.body])).toEqual([[2, 'a'], [2, 'b']]);
+  expect(peer.sink.delivered.map((each) => [each.handle, each.body])).toEqual([
+    [2, 'a'],
+    [2, 'b'],
+  ]);
   expect(peer.sink.actives).toEqual([{ handle: 2, active: true }]);
 });
 

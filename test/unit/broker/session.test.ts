@@ -25,7 +25,10 @@ test('settling what a get took makes room for consumers that its bytes had parke
 test('a late settle is forgiven for the newest timeouts, however many there were', () => {
   const engine = new Engine();
   const peer = engine.connect();
-  engine.declare(peer, 'q', [['x-consumer-timeout', 1_000], ['x-max-length', 20_000]]);
+  engine.declare(peer, 'q', [
+    ['x-consumer-timeout', 1_000],
+    ['x-max-length', 20_000],
+  ]);
   for (let i = 0; i < 10_001; i++) engine.publish(peer, '', 'q', 'x');
   const consumer = engine.consume(peer, 'q', { credit: 10_001 });
   engine.time.settle();
@@ -41,7 +44,10 @@ test('a late settle is forgiven for the newest timeouts, however many there were
 test('a session that its sink closes in a consumer timeout leaves no alarm', () => {
   const engine = new Engine();
   const peer = engine.connect();
-  engine.declare(peer, 'q', [['x-consumer-timeout', 1_000], ['x-consumer-timeout-action', 'close']]);
+  engine.declare(peer, 'q', [
+    ['x-consumer-timeout', 1_000],
+    ['x-consumer-timeout-action', 'close'],
+  ]);
   peer.sink.close = () => peer.session.close();
   engine.publish(peer, '', 'q', 'a');
   engine.consume(peer, 'q');
