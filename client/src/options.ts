@@ -35,7 +35,7 @@ export interface ConnectOptions<T extends Topology = Topology> {
   readonly reconnect?: false | { readonly min?: Duration; readonly max?: Duration };
   /** For one try, until the broker greets. Default 10 s. */
   readonly connectTimeout?: Duration;
-  /** For one operation, such as a declare. Default 30 s. */
+  /** For the answer to one operation, such as a declare, once there is a connection to ask by. Default 30 s. */
   readonly requestTimeout?: Duration;
   /** Ends the wait of `connect`; later it has no effect. */
   readonly signal?: AbortSignal;
@@ -102,7 +102,7 @@ export interface PublishOptions extends PublishBehaviour {
   /** Default by the body: application/json, text/plain or application/octet-stream. */
   readonly contentType?: string;
   readonly contentEncoding?: string;
-  /** Rejects with ABORTED. What was sent may be stored all the same. */
+  /** Rejects with ABORTED, its reason as `cause`. What was sent may be stored all the same. */
   readonly signal?: AbortSignal;
 }
 

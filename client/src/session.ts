@@ -207,7 +207,7 @@ export class Session implements WireOwner, PublisherOwner {
   async #greeted(wire: Wire, { session, server, vhost, user, limits, heartbeatMs }: Answer<'hello'>): Promise<void> {
     this.#stopTimer?.();
     this.#transition(Phase.Restoring);
-    wire.watch(Math.max(1_000, heartbeatMs));
+    wire.watch(Math.max(1_000, heartbeatMs || 0));
     this.broker = { session, ...server, vhost, user, limits };
     const { topology } = this.#options;
     if (topology) await (await import('./declare.ts')).declareAll(wire, topology);
