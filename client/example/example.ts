@@ -113,7 +113,7 @@ function tellState(state: Connection['state'], why?: LeveretError): void {
 
 /** A browser does not say why a WebSocket was refused, so both usual reasons are named. */
 function advice(): string {
-  return `Trying again. Is one running (npm start), and may pages of ${location.origin} use it (origins in its configuration)?`;
+  return `Trying again. Is one running (npm start)? One on another machine must list ${location.origin} in its setting "origins".`;
 }
 
 function showState(state: string, text: string): void {

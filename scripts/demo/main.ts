@@ -150,9 +150,14 @@ function limit(options: Options, progress: Progress, directory: string): NodeJS.
 
 async function showPage(url: string, progress: Progress): Promise<Page> {
   const page = await servePage(PAGE_FOLDER, PAGE_PORT);
-  const { origin } = new URL(page.url);
-  progress.say(`Watch it live: ${page.url}?url=${encodeURIComponent(url)} (the broker must allow it: LEVERET_ORIGINS=${origin} npm start)`);
+  progress.say(`Watch it live: ${page.url}?url=${encodeURIComponent(url)}${originAdvice(url, page)}`);
   return page;
+}
+
+/** A broker that is reached by a loopback name lets in any page of this machine; another has to be told. */
+function originAdvice(url: string, page: Page): string {
+  if (/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(url).hostname)) return '';
+  return ` (the broker must list ${new URL(page.url).origin} in its setting "origins")`;
 }
 
 async function untilInterrupted(page: Page, interrupted: AbortSignal): Promise<void> {

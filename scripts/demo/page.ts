@@ -2,8 +2,9 @@
 // Always: (1) the bundle is one classic script, so that the page also opens from a file; (2) only the page's own three files are served, on
 // loopback, with a content security policy that allows those and a WebSocket.
 
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -34,7 +35,7 @@ export async function bundlePage(folder: URL): Promise<void> {
   });
 }
 
-/** Bundles and serves the page on a port of loopback; 0 takes a free one. */
+/** Bundles and serves the page on a port of loopback; any that is free, if that one is taken or 0. */
 export async function servePage(folder: URL, port: number): Promise<Page> {
   await bundlePage(folder);
   const server = createServer((request, response) => {
@@ -50,9 +51,9 @@ export async function servePage(folder: URL, port: number): Promise<Page> {
       () => response.writeHead(404).end(),
     );
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, '127.0.0.1', resolve);
+  await listen(server, port).catch((error: unknown) => {
+    if (!(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')) throw error;
+    return listen(server, 0);
   });
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('the page has no port');
@@ -64,4 +65,9 @@ export async function servePage(folder: URL, port: number): Promise<Page> {
         server.close(() => resolve());
       }),
   };
+}
+
+async function listen(server: Server, port: number): Promise<void> {
+  server.listen(port, '127.0.0.1');
+  await once(server, 'listening');
 }

@@ -29,7 +29,7 @@ describe.skipIf(executablePath === undefined && !mustRun)('the example page in C
   beforeAll(async () => {
     if (executablePath === undefined) throw new Error('chromium is not on the PATH, and CI=true allows no skip');
     page = await servePage(new URL('../../client/example/', import.meta.url), 0);
-    broker = await startBuiltBroker({ LEVERET_ORIGINS: new URL(page.url).origin });
+    broker = await startBuiltBroker();
     mq = await connect(broker.url, { name: 'test' });
     for (const [exchange, type] of [
       ['demo.webhooks', 'topic'],
@@ -101,6 +101,13 @@ describe.skipIf(executablePath === undefined && !mustRun)('the example page in C
     await tab.waitForSelector('#state[data-state="closed"]');
     await tab.click('#connect button');
     await tab.waitForSelector('#state[data-state="open"]');
+  });
+
+  it('is served on another port when its own is taken', async () => {
+    const second = await servePage(new URL('../../client/example/', import.meta.url), Number(new URL(page.url).port));
+    expect(second.url).not.toBe(page.url);
+    expect((await fetch(second.url)).status).toBe(200);
+    await second.close();
   });
 
   it('also opens from a file, without a server', async () => {
