@@ -110,13 +110,16 @@ function greeting(config: Config, host: string, port: number): string {
   return `${lines.join('\n')}\n`;
 }
 
-/** Resolves with the name of the first signal; the second ends the process. */
+/** Resolves with the name of the first signal; another one ends the process. */
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
     let asked = false;
+    // Under `npm start` one Ctrl-C comes twice: from the terminal, and passed on by npm.
+    let comesTwice = process.env['npm_lifecycle_event'] === 'start';
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => {
-        if (asked) process.exit(ExitCode.Interrupted);
+        if (asked && signal === 'SIGINT' && comesTwice) comesTwice = false;
+        else if (asked) process.exit(ExitCode.Interrupted);
         asked = true;
         resolve(signal);
       });
