@@ -117,8 +117,14 @@ async function main(): Promise<number> {
   const directory = journalsDirectory(options);
   const progress = progressOn(options.json ? 'none' : process.stderr.isTTY ? 'bar' : 'lines', options.messages);
   const interrupted = new AbortController();
+  // Under `npm run demo` one Ctrl-C comes twice: from the terminal, and passed on by npm.
+  let comesTwice = process.env['npm_lifecycle_event'] === 'demo';
   process.on('SIGINT', () => {
-    if (interrupted.signal.aborted) process.exit(130);
+    if (interrupted.signal.aborted) {
+      if (!comesTwice) process.exit(130);
+      comesTwice = false;
+      return;
+    }
     progress.say('Interrupted: publishing no more, finishing what is under way. Once more to end at once.');
     interrupted.abort();
   });

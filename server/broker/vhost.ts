@@ -333,7 +333,11 @@ export class Vhost {
   /** Answers the exchanges that lost a binding to it. */
   #forgetExchange(exchange: Exchange): Exchange[] {
     this.exchanges.delete(exchange.name);
-    for (const binding of exchange.outgoing.values()) exchange.detach(binding);
+    for (const binding of [...exchange.outgoing.values()]) {
+      exchange.detach(binding);
+      const { destination } = binding;
+      if (destination.kind === 'queue' && destination.isTap) destination.delete('exchange deleted'); // its consumer is told
+    }
     return this.#detachFrom(exchange);
   }
 

@@ -166,3 +166,28 @@ test('a refused publish is answered although nothing was stored', () => {
   engine.time.settle();
   expect(peer.sink.refused.map((each) => [each.seq, each.error.message])).toEqual([[1, "NOT_FOUND - no exchange 'nosuch' in vhost '/'"]]);
 });
+
+test('a tap ends, and its consumer is told, when its exchange is deleted', () => {
+  const engine = new Engine();
+  const peer = engine.connect();
+  const declare = (): void =>
+    peer.session.declareExchange({
+      exchange: 'x',
+      type: 'topic',
+      durable: false,
+      autoDelete: false,
+      internal: false,
+      passive: false,
+      arguments: new Map(),
+    });
+  declare();
+  peer.session.openTap(5, 'x', '#', new Map(), 10);
+  peer.session.deleteExchange('x', false);
+  engine.time.settle();
+  expect(peer.sink.cancels).toEqual([{ handle: 5, reason: 'exchange deleted' }]);
+  declare();
+  peer.session.openTap(6, 'x', '#', new Map(), 10);
+  engine.publish(peer, 'x', 'k', 'seen');
+  engine.time.settle();
+  expect(peer.sink.delivered.map((each) => [each.handle, each.body])).toEqual([[6, 'seen']]);
+});
