@@ -13,9 +13,9 @@ import { AmqpError } from '../../../shared/error.ts';
 import { CountingLog } from '../../support/counting-log.ts';
 import { Engine, type Peer } from '../../support/engine.ts';
 
-const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 150);
-const QUEUES = ['q0', 'q1', 'q2', 'q3'];
-const SESSIONS = 3;
+const RUNS = Number(process.env['PROPERTY_RUNS'] ?? 300);
+const QUEUES = ['q0', 'q1'];
+const SESSIONS = 2;
 
 const queueName = fc.constantFrom(...QUEUES);
 const at = fc.nat({ max: 30 });
@@ -74,7 +74,7 @@ const operation = fc.oneof(
       multiple: fc.boolean(),
     }),
   },
-  { weight: 2, arbitrary: fc.record({ op: fc.constant('get' as const), peer: peerAt, queue: queueName, noAck: fc.boolean() }) },
+  { weight: 4, arbitrary: fc.record({ op: fc.constant('get' as const), peer: peerAt, queue: queueName, noAck: fc.boolean() }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('cancel' as const), at }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('grant' as const), at, messages: fc.integer({ min: 1, max: 3 }) }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('qos' as const), peer: peerAt, prefetch: fc.nat({ max: 2 }) }) },
@@ -102,7 +102,7 @@ class Run {
     const turns = { defer: (task: () => void) => this.engine.time.defer(task) };
     this.log = new CountingLog(new MemoryLog(defersReads ? { deferReads: turns } : {}));
     // small enough that operations reach them
-    this.engine = new Engine({ log: this.log, limits: { unackedBytesPerSession: 12, publisherWindowBytes: 100_000 } });
+    this.engine = new Engine({ log: this.log, limits: { unackedBytesPerSession: 6, publisherWindowBytes: 100_000 } });
     for (let i = 0; i < SESSIONS; i++) this.#connect(i);
     for (const name of QUEUES) this.#declare(name, false, {});
   }
@@ -291,7 +291,7 @@ function holds(defersReads: boolean): void {
     ),
   );
   fc.assert(
-    fc.property(declared, fc.array(step, { minLength: 10, maxLength: 60, size: 'max' }), (queues, steps) => {
+    fc.property(declared, fc.array(step, { minLength: 10, maxLength: 100, size: 'max' }), (queues, steps) => {
       const run = new Run(defersReads);
       for (const queue of queues) run.carryOut(queue);
       for (const { does, settles } of steps) {
