@@ -59,7 +59,7 @@ export class Leveret implements ConnectionOwner {
     this.#settings = {
       broker: this.broker,
       clock: this.#clock,
-      login: new Administrator(config.user, config.password),
+      login: new Administrator(config.user, config.password, this.#clock),
       product: { product: 'Leveret', version: VERSION },
       messageBytesMax: config.limits.messageBytes,
       handlesMax: config.limits.handles,
@@ -91,7 +91,7 @@ export class Leveret implements ConnectionOwner {
   accept(socket: MessageSocket): SocketHandler | undefined {
     if (this.#isClosed) return undefined;
     const log = this.#logs.logFor({ connection: 0, peer: 'memory' });
-    const connection = new Connection(this.#settings, socket, { name: 'memory', isLoopback: true }, log, this);
+    const connection = new Connection(this.#settings, socket, { name: 'memory', address: '', isLoopback: true }, log, this);
     this.#connections.add(connection);
     return connection;
   }

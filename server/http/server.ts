@@ -9,6 +9,7 @@ import type { Clock } from '../ports.ts';
 import { answerHealth } from './health.ts';
 
 const REQUEST_MS_MAX = 10_000; // security.md: handshake 10 s
+const CHECK_MS = 1000; // Node looks every 30 s for what is too slow, which makes 40 s of 10
 const HEADER_BYTES_MAX = 16_384;
 const ABOUT =
   'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs.\n';
@@ -24,7 +25,13 @@ export class HttpServer {
   constructor(upgrade: Upgrade, clock: Clock) {
     this.#clock = clock;
     this.#server = createServer(
-      { maxHeaderSize: HEADER_BYTES_MAX, headersTimeout: REQUEST_MS_MAX, requestTimeout: REQUEST_MS_MAX, noDelay: true },
+      {
+        maxHeaderSize: HEADER_BYTES_MAX,
+        headersTimeout: REQUEST_MS_MAX,
+        requestTimeout: REQUEST_MS_MAX,
+        connectionsCheckingInterval: CHECK_MS,
+        noDelay: true,
+      },
       answer,
     );
     this.#server.once('close', () => {
@@ -37,8 +44,10 @@ export class HttpServer {
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       if (!(socket instanceof Socket)) socket.destroy();
       else if (pathOf(request) === '/ws') upgrade(request, socket, head);
-      else socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
+      else refuseUpgrade(socket);
     });
+    // An accept that fails (no file descriptors left) costs that connection alone.
+    this.#server.on('error', () => undefined);
   }
 
   /** Answers where it listens. Rejects with Node's error: EADDRINUSE, EACCES, EADDRNOTAVAIL. */
@@ -70,6 +79,13 @@ export class HttpServer {
     await Promise.all(gone);
     cut.cancel();
   }
+}
+
+/** Node has let go of a socket that asks for an upgrade: its errors are ours, and nobody waits for the peer to hang up. */
+function refuseUpgrade(socket: Socket): void {
+  socket.on('error', () => socket.destroy());
+  socket.once('finish', () => socket.destroy());
+  socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n');
 }
 
 function pathOf(request: IncomingMessage): string {

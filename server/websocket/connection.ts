@@ -19,6 +19,7 @@ import {
 } from '../../shared/protocol/control.ts';
 import { FRAME_BYTES_MAX } from '../../shared/protocol/frames.ts';
 import { errorToJson } from '../../shared/protocol/json.ts';
+import { Ring } from '../../shared/ring.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Clock, Timer } from '../ports.ts';
 import { DataFrames } from './data-frames.ts';
@@ -51,7 +52,7 @@ const edges: { readonly [From in Phase]: readonly Phase[] } = {
 
 /** Decides who may come in. Throws an AmqpError 403. */
 export interface Login {
-  check(user: string, password: string, isLoopback: boolean): void;
+  check(user: string, password: string, remote: Remote): void;
 }
 
 /** What all connections of a server share. */
@@ -68,6 +69,8 @@ export interface ConnectionSettings {
 /** Who is on the other side, as far as the transport can tell. */
 export interface Remote {
   readonly name: string;
+  /** Of its host, as text. */
+  readonly address: string;
   readonly isLoopback: boolean;
 }
 
@@ -89,6 +92,11 @@ export class Connection implements SocketHandler {
   #phase: Phase = Phase.Hello;
   #timer: Timer | undefined;
   #isPaused = false;
+  /** What was read before the pause took effect, in order: at most what one read of the socket brings. */
+  readonly #held = new Ring<string | Uint8Array>();
+  /** A binary message is half done. */
+  #isAmidFrames = false;
+  readonly #mayGoOn = (): boolean => this.#outbox.bytes < PAUSE_BYTES;
 
   constructor(settings: ConnectionSettings, socket: MessageSocket, remote: Remote, log: ConnectionLog, owner: ConnectionOwner) {
     this.#settings = settings;
@@ -120,25 +128,29 @@ export class Connection implements SocketHandler {
   }
 
   onText(text: string): void {
-    if (this.#phase === Phase.Open) {
-      try {
-        takeRequest(this.#peer, text);
-      } catch (error) {
-        this.#fail(error);
-      }
-      this.#watchOutbox();
-    } else if (this.#phase === Phase.Hello) this.#hello(text);
+    if (this.#phase === Phase.Open) this.#take(text);
+    else if (this.#phase === Phase.Hello) this.#hello(text);
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (this.#phase === Phase.Open) {
-      try {
-        this.#frames.take(bytes);
-      } catch (error) {
-        this.#fail(error);
-      }
-      this.#watchOutbox();
-    } else if (this.#phase === Phase.Hello) this.#end(CloseCode.NotHello, 'the first message is hello, in text');
+    if (this.#phase === Phase.Open) this.#take(bytes);
+    else if (this.#phase === Phase.Hello) this.#end(CloseCode.NotHello, 'the first message is hello, in text');
+  }
+
+  /** Pausing a socket does not stop what it has read already: that waits here. */
+  #take(message: string | Uint8Array): void {
+    if (this.#isPaused) this.#held.push(message);
+    else this.#carryOut(message);
+  }
+
+  #carryOut(message: string | Uint8Array): void {
+    try {
+      if (typeof message === 'string') takeRequest(this.#peer, message);
+      else this.#isAmidFrames = !this.#frames.take(message, this.#mayGoOn);
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#watchOutbox();
   }
 
   onClosed(code: number, reason: string): void {
@@ -182,7 +194,7 @@ export class Connection implements SocketHandler {
         path: '/version',
       });
     }
-    settings.login.check(request.user, request.password, this.#remote.isLoopback);
+    settings.login.check(request.user, request.password, this.#remote);
     const identity = { user: request.user, vhost: request.vhost, name: request.client?.name ?? name };
     const session = settings.broker.openSession(this.#peer, identity);
     this.#peer.attach(session);
@@ -279,17 +291,33 @@ export class Connection implements SocketHandler {
   }
 
   #watchOutbox(): void {
-    if (this.#isPaused || this.#outbox.bytes < PAUSE_BYTES || this.#outbox.isWritable) return;
+    if (this.#isPaused || !this.isOpen || this.#outbox.bytes < PAUSE_BYTES || this.#outbox.isWritable) return;
     this.#isPaused = true;
     this.#socket.pause();
   }
 
   #drained(): void {
-    if (this.#isPaused) {
-      this.#isPaused = false;
-      this.#socket.resume();
-    }
+    if (this.#isPaused) this.#goOn();
     if (this.isOpen) this.#peer.session.resume();
+  }
+
+  /** There is room for answers again: first what waits here, then the socket. */
+  #goOn(): void {
+    this.#isPaused = false;
+    if (this.#isAmidFrames && this.isOpen) {
+      try {
+        this.#isAmidFrames = !this.#frames.goOn(this.#mayGoOn);
+      } catch (error) {
+        this.#fail(error);
+      }
+      this.#watchOutbox();
+    }
+    while (!this.#isPaused && this.isOpen) {
+      const message = this.#held.shift();
+      if (message === undefined) break;
+      this.#carryOut(message);
+    }
+    if (!this.#isPaused) this.#socket.resume();
   }
 }
 

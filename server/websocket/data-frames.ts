@@ -34,11 +34,19 @@ export class DataFrames {
     this.#peer = peer;
   }
 
-  /** Carries out one binary message. Throws what closes the connection. */
-  take(message: Uint8Array): void {
-    const parser = this.#parser.open(message);
+  /** Carries out one binary message, or what `mayGoOn` lets of it; `goOn` does the rest. Throws what closes the connection. */
+  take(message: Uint8Array, mayGoOn: () => boolean): boolean {
+    this.#parser.open(message);
     this.#settleErrorCount = 0;
-    while (!this.#peer.isClosed && parser.next()) {
+    return this.goOn(mayGoOn);
+  }
+
+  /** False: there is more to do. */
+  goOn(mayGoOn: () => boolean): boolean {
+    const parser = this.#parser;
+    while (!this.#peer.isClosed) {
+      if (!mayGoOn()) return false;
+      if (!parser.next()) return true;
       switch (parser.type) {
         case FrameType.Publish:
           this.#publish(parser);
@@ -56,6 +64,7 @@ export class DataFrames {
           throw new AmqpError(ReplyCode.ChannelError, `a frame of type ${parser.type} comes from a server only`);
       }
     }
+    return true;
   }
 
   #publisher(number: number): PublisherHandle {
@@ -91,7 +100,8 @@ export class DataFrames {
         { hint: 'finish one large message before the next' },
       );
     }
-    handle.assembly = new Assembly(bytes.subarray(contentStart, payloadEnd), missingBytes, mandatory, refusal);
+    const assembly = new Assembly(bytes.subarray(contentStart, payloadEnd), missingBytes, mandatory, refusal);
+    this.#peer.context.handles.beginBody(handle, assembly);
     if (refusal !== undefined) this.#peer.session.refusePublish(handle.publisher, refusal, payloadEnd - payloadStart);
   }
 
@@ -121,11 +131,17 @@ export class DataFrames {
       throw new AmqpError(ReplyCode.FrameError, `malformed frame: BODY on handle ${frame.handle}, where none is awaited`);
     if (partBytes > assembly.missingBytes) throw new AmqpError(ReplyCode.FrameError, 'malformed frame: more BODY than the header said');
     assembly.add(bytes.subarray(payloadStart, payloadEnd));
-    if (assembly.refusal !== undefined) handle.publisher.spend(partBytes);
+    if (assembly.refusal !== undefined) this.#dropped(handle, partBytes);
     if (assembly.missingBytes > 0) return;
-    handle.assembly = undefined;
+    this.#peer.context.handles.endBody(handle);
     if (assembly.refusal !== undefined) return;
     this.#peer.session.publish(handle.publisher, assembly.bytes, 0, assembly.length, assembly.mandatory);
+  }
+
+  /** A part of a refused message: it costs credit, which comes back at the end of the turn, or the peer would wait for it for good. */
+  #dropped(handle: PublisherHandle, bytes: number): void {
+    handle.publisher.spend(bytes);
+    this.#peer.context.broker.touchSession(this.#peer.session);
   }
 
   #settle(frame: FrameParser): void {

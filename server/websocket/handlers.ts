@@ -3,13 +3,13 @@
 // change of topology is answered when it is durable; (3) a handle is checked before what it stands for is made.
 // Refuses: to parse, and to translate errors (requests.ts).
 
-import picomatch from 'picomatch';
 import { encodeContent } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Answer, Filled, OperationName } from '../../shared/protocol/control.ts';
 import { bodyFromJson, propertiesFromJson, tableFromJson, tableToJson } from '../../shared/protocol/json.ts';
 import type { Publisher } from '../broker/publisher.ts';
 import { sampleQueue } from '../broker/stats.ts';
+import { globMatcher } from './glob.ts';
 import { ConsumerHandle, PublisherHandle, StatsHandle, wrongHandle } from './handles.ts';
 import type { Peer } from './peer.ts';
 import { StatsFeed } from './stats-feed.ts';
@@ -181,7 +181,7 @@ export const handlers: Handlers = {
     reply.ok({});
   },
 
-  stats: ({ session, context: { broker } }, { queues }, reply) => reply.ok(broker.sample(matcher(queues), session.vhost.name)),
+  stats: ({ session, context: { broker } }, { queues }, reply) => reply.ok(broker.sample(globMatcher(queues), session.vhost.name)),
   'stats.open': (peer, { handle, queues, everyMs }, reply) => {
     const { handles, broker, clock } = peer.context;
     handles.checkFree(handle);
@@ -190,7 +190,7 @@ export const handlers: Handlers = {
       clock,
       vhost: peer.session.vhost.name,
       everyMs,
-      match: matcher(queues),
+      match: globMatcher(queues),
       writable: () => peer.writable(),
       send: (sample) => peer.event({ event: 'stats', handle, ...sample }),
     });
@@ -216,20 +216,4 @@ function jsonPublisher(peer: Peer): Publisher {
     jsonPublishers.set(peer, publisher);
   }
   return publisher;
-}
-
-const GLOB_LENGTH_MAX = 128;
-const GLOB_STARS_MAX = 4; // each one more multiplies what a match may cost
-
-/** Queue names by glob; a `/` in a name is a letter like any other. */
-function matcher(glob: string): (queue: string) => boolean {
-  if (glob === '*') return () => true;
-  const stars = glob.split(/\*+/).length - 1;
-  if (glob.length > GLOB_LENGTH_MAX || stars > GLOB_STARS_MAX) {
-    throw new AmqpError(ReplyCode.SyntaxError, `a glob has at most ${GLOB_LENGTH_MAX} characters and ${GLOB_STARS_MAX} stars`, {
-      path: '/queues',
-    });
-  }
-  const match = picomatch(glob.replaceAll('/', '\u0001'), { dot: true, nonegate: true, noextglob: true });
-  return (queue) => match(queue.replaceAll('/', '\u0001'));
 }

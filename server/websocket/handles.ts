@@ -53,6 +53,7 @@ export class Handles {
   readonly #limit: number;
   readonly #handles = new Map<number, Handle>();
   #goneCount = 0;
+  #assemblingBytes = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -85,7 +86,9 @@ export class Handles {
   }
 
   close(number: number): void {
-    if (this.#handles.get(number) === GONE) this.#goneCount--;
+    const handle = this.#handles.get(number);
+    if (handle === GONE) this.#goneCount--;
+    else if (handle?.kind === 'publisher') this.endBody(handle);
     this.#handles.delete(number);
   }
 
@@ -97,9 +100,18 @@ export class Handles {
 
   /** What the unfinished bodies of all publishers will hold. */
   get assemblingBytes(): number {
-    let bytes = 0;
-    for (const handle of this.#handles.values()) if (handle.kind === 'publisher') bytes += handle.assembly?.reservedBytes ?? 0;
-    return bytes;
+    return this.#assemblingBytes;
+  }
+
+  beginBody(handle: PublisherHandle, assembly: Assembly): void {
+    handle.assembly = assembly;
+    this.#assemblingBytes += assembly.reservedBytes;
+  }
+
+  /** It is whole, or nobody waits for the rest. */
+  endBody(handle: PublisherHandle): void {
+    this.#assemblingBytes -= handle.assembly?.reservedBytes ?? 0;
+    handle.assembly = undefined;
   }
 
   values(): IterableIterator<Handle> {

@@ -64,6 +64,8 @@ export class Listener implements ConnectionOwner {
       clientTracking: false,
       perMessageDeflate: false,
       allowSynchronousEvents: true,
+      // without it ws answers with whatever was asked for first
+      handleProtocols: () => SUBPROTOCOL,
       maxPayload: options.settings.messageBytesMax + BATCH_OVERHEAD_BYTES,
       maxFragments: FRAGMENTS_MAX,
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,
@@ -93,7 +95,7 @@ export class Listener implements ConnectionOwner {
         wsSocket.close(CloseCode.TooManyConnections, overLimit);
         return;
       }
-      const remote = { name: peer, isLoopback: isLoopback(address) };
+      const remote = { name: peer, address, isLoopback: isLoopback(address) };
       const connection = new Connection(settings, wsSocket, remote, logFor({ connection: number, peer }), this);
       this.#connections.set(connection, { socket: wsSocket, address, isOpen: false });
       this.#countByAddress.set(address, (this.#countByAddress.get(address) ?? 0) + 1);
@@ -176,6 +178,8 @@ function refuse(socket: Socket, status: 400 | 403 | 503, text: string): void {
   const names = { 400: 'Bad Request', 403: 'Forbidden', 503: 'Service Unavailable' };
   const body = `${text}\n`;
   socket.on('error', () => socket.destroy());
+  // nobody waits for the peer to hang up
+  socket.once('finish', () => socket.destroy());
   socket.end(
     `HTTP/1.1 ${status} ${names[status]}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
   );

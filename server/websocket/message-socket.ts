@@ -15,7 +15,7 @@ export interface MessageSocket {
   admit(messageBytesMax: number): void;
 }
 
-/** What the owner of a socket is told. Bytes are valid only during the call. */
+/** What the owner of a socket is told. Bytes are its own to keep; after `pause` there may be more, of what was read before. */
 export interface SocketHandler {
   onText(text: string): void;
   onBinary(bytes: Uint8Array): void;

@@ -23,6 +23,8 @@ export class WsSocket implements MessageSocket {
   #heartbeat: Timer;
   #wasHeard = true;
   #isSilent = false;
+  /** Of what was sent, at the last beat. */
+  #takenBytes = 0;
   #isEnding = false;
   #isAdmitted = false;
   readonly #countHello: () => void;
@@ -34,7 +36,8 @@ export class WsSocket implements MessageSocket {
     this.#heartbeatMs = heartbeatMs;
     const readBefore = socket.bytesRead;
     this.#countHello = () => {
-      if (socket.bytesRead - readBefore > HELLO_BYTES_MAX + FRAME_HEADER_BYTES_MAX) this.#tooBig();
+      // called once more for the chunk that held hello, when it is admitted already
+      if (!this.#isAdmitted && socket.bytesRead - readBefore > HELLO_BYTES_MAX + FRAME_HEADER_BYTES_MAX) this.#tooBig();
     };
     // ws has added its own listener before: it has handled a hello by the time this one counts.
     socket.on('data', this.#countHello);
@@ -124,12 +127,15 @@ export class WsSocket implements MessageSocket {
   }
 
   #beat(): void {
-    const isPaused = this.#ws.isPaused;
-    if (this.#isSilent && !this.#wasHeard && !isPaused) {
+    // A peer that we do not listen to cannot be heard: it has to take what is sent.
+    const takenBytes = this.#socket.bytesWritten - this.#ws.bufferedAmount;
+    const isAlive = this.#wasHeard || (this.#ws.isPaused && takenBytes !== this.#takenBytes);
+    if (this.#isSilent && !isAlive) {
       this.#ws.terminate();
       return;
     }
-    this.#isSilent = !this.#wasHeard;
+    this.#takenBytes = takenBytes;
+    this.#isSilent = !isAlive;
     this.#wasHeard = false;
     this.#ws.ping();
     this.#heartbeat = this.#nextHeartbeat();

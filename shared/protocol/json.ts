@@ -1,10 +1,10 @@
 // The JSON form of tables, properties, bodies and errors (docs/protocol.md, "Properties and tables in JSON").
 // Always: (1) fromJson(toJson(x)) encodes to the same bytes as x, but for the order of fields whose names are integers (JavaScript's objects sort
 // them); (2) what cannot be is an AmqpError 502 whose path points into the request, never another error.
-// Refuses: depth above 16, a tag it does not know. Unknown properties are ignored, as unknown fields are.
+// Refuses: depth above 16, more than 64 KiB (found before more than that is built), a tag it does not know. Unknown properties are ignored, as unknown fields are.
 
 import { type Properties, propertyFields } from '../amqp/properties.ts';
-import { type FieldTable, type FieldValue, TABLE_DEPTH_MAX, Typed } from '../amqp/table.ts';
+import { type FieldTable, type FieldValue, TABLE_BYTES_MAX, TABLE_DEPTH_MAX, Typed, tableBytes } from '../amqp/table.ts';
 import { decodeBase64, encodeBase64 } from '../base64.ts';
 import { AmqpError, ReplyCode } from '../error.ts';
 import { decodeUtf8, encodeUtf8, isUtf8, SHORT_STRING_BYTES_MAX, utf8Length } from '../text.ts';
@@ -42,32 +42,46 @@ function typedToJson(value: Typed['value']): Json {
 
 /** `path` is the JSON pointer of `object` in its request. */
 export function tableFromJson(object: JsonObject, path = ''): FieldTable {
-  const table = valueFromJson(object, path, 0);
+  const table = valueFromJson(object, path, 0, { bytesLeft: TABLE_BYTES_MAX });
   if (!(table instanceof Map)) throw refused('not a table', path);
+  at(path, () => tableBytes(table));
   return table;
 }
 
+/** What one table may still take: so that a megabyte of fields costs no more than its first 64 KiB. Counted low, for tableBytes knows best. */
+interface Budget {
+  bytesLeft: number;
+}
+
+function spend(budget: Budget, bytes: number, path: string): void {
+  budget.bytesLeft -= bytes;
+  if (budget.bytesLeft < 0) throw refused(`a table above ${TABLE_BYTES_MAX} bytes`, path);
+}
+
 /** `depth` counts the tables and arrays around the value. */
-function valueFromJson(json: Json, path: string, depth: number): FieldValue {
+function valueFromJson(json: Json, path: string, depth: number, budget: Budget): FieldValue {
+  spend(budget, typeof json === 'string' ? 1 + json.length : 1, path);
   if (typeof json !== 'object' || json === null) return json;
   if (Array.isArray(json)) {
     checkDepth(depth, path);
-    return json.map((element, i) => valueFromJson(element, `${path}/${i}`, depth + 1));
+    return json.map((element, i) => valueFromJson(element, `${path}/${i}`, depth + 1, budget));
   }
-  if (!Object.hasOwn(json, TAG)) return fieldsFromJson(json, path, depth);
+  if (!Object.hasOwn(json, TAG)) return fieldsFromJson(json, path, depth, budget);
   const value = json['value'];
   if (json[TAG] !== 'F') return typedFromJson(json[TAG], value, path);
   if (!isObject(value)) throw refused('a tagged table is an object', `${path}/value`);
-  return fieldsFromJson(value, `${path}/value`, depth);
+  return fieldsFromJson(value, `${path}/value`, depth, budget);
 }
 
-function fieldsFromJson(json: JsonObject, path: string, depth: number): FieldTable {
+function fieldsFromJson(json: JsonObject, path: string, depth: number, budget: Budget): FieldTable {
   checkDepth(depth, path);
   const table: FieldTable = new Map();
-  for (const [name, value] of Object.entries(json)) {
+  for (const name of Object.keys(json)) {
+    // before its path is made: what is not a name is not repeated
+    checkShort(name, path);
     const fieldPath = `${path}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`;
-    checkShort(name, fieldPath);
-    table.set(name, valueFromJson(value, fieldPath, depth + 1));
+    spend(budget, 1 + name.length, path);
+    table.set(name, valueFromJson(json[name] ?? null, fieldPath, depth + 1, budget));
   }
   return table;
 }
@@ -102,7 +116,7 @@ function typedFromJson(type: Json | undefined, value: Json | undefined, path: st
       case 'D':
         return decimalFromJson(value);
       default:
-        throw refused(`no field type ${JSON.stringify(type) ?? ''}`, `${path}/${TAG}`);
+        throw refused(typeof type === 'string' ? `no field type '${type.slice(0, 16)}'` : 'a field type is a string', `${path}/${TAG}`);
     }
   });
 }
@@ -177,7 +191,23 @@ export function propertiesFromJson(json: PropertiesJson, path = '/properties'): 
 }
 
 export function bodyToJson(bytes: Uint8Array, start: number, end: number): BodyJson {
-  return isUtf8(bytes, start, end) ? { body: decodeUtf8(bytes, start, end) } : { bodyBase64: encodeBase64(bytes.subarray(start, end)) };
+  return isText(bytes, start, end) ? { body: decodeUtf8(bytes, start, end) } : { bodyBase64: encodeBase64(bytes.subarray(start, end)) };
+}
+
+/**
+ * Whether a body is written as text: it is UTF-8, and its control characters, six octets of JSON each, do not make it longer than base64.
+ * Quotes and line ends, two octets each, do not count: people read them.
+ */
+function isText(bytes: Uint8Array, start: number, end: number): boolean {
+  if (!isUtf8(bytes, start, end)) return false;
+  const escapesMax = (Math.ceil((end - start) / 3) * 4 - (end - start)) / 5;
+  let escapes = 0;
+  for (let at = start; at < end; at++) {
+    const octet = bytes[at] as number;
+    if (octet >= 0x20 || octet === 0x09 || octet === 0x0a || octet === 0x0d || octet === 0x08 || octet === 0x0c) continue;
+    if (++escapes > escapesMax) return false;
+  }
+  return true;
 }
 
 /** Without either form the body is empty. */

@@ -80,7 +80,9 @@ export class TestBroker {
       warn: () => {},
       error: (fields: object, text: string) => this.#loggedError(fields, text),
     };
-    socket.attach(new Connection(this.#settings, socket, { name, isLoopback: true }, log, { opened: () => {}, closed: () => {} }));
+    socket.attach(
+      new Connection(this.#settings, socket, { name, address: '', isLoopback: true }, log, { opened: () => {}, closed: () => {} }),
+    );
     this.#sockets.set(session, socket);
     return session;
   }

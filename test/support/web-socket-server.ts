@@ -37,7 +37,7 @@ export class WebSocketServer {
       settings: {
         broker: this.broker,
         clock,
-        login: new Administrator('guest', 'guest'),
+        login: new Administrator('guest', 'guest', clock),
         product: { product: 'Leveret', version: '0.0.0' },
         messageBytesMax: MESSAGE_BYTES_MAX,
         handlesMax: 10,

@@ -3,13 +3,23 @@
 import { expect, test } from 'vitest';
 import { Administrator } from '../../server/administrator.ts';
 import { createLog, noticesTo } from '../../server/log.ts';
+import type { Remote } from '../../server/websocket/connection.ts';
 import { isLoopback } from '../../server/websocket/listener.ts';
+import { VirtualClock } from '../support/clock.ts';
+
+const here = { name: 'test', address: '127.0.0.1', isLoopback: true };
+const there = { name: 'test', address: '192.0.2.1', isLoopback: false };
+import { EngineTime } from '../support/engine.ts';
 
 function lines(use: (log: ReturnType<typeof createLog>) => void): Record<string, unknown>[] {
   const written: string[] = [];
   use(createLog('debug', { write: (line) => void written.push(line) }));
   return written.map((line) => JSON.parse(line));
 }
+
+const clock = new EngineTime();
+const here: Remote = { name: 'here', address: '127.0.0.1', isLoopback: true };
+const elsewhere: Remote = { name: 'elsewhere', address: '10.0.0.1', isLoopback: false };
 
 test('secrets are cut out by name, at the top and one level down', () => {
   const [line] = lines((log) =>
@@ -38,26 +48,46 @@ test('what the broker notices is logged as severe as it says', () => {
 });
 
 test('what is said about a failed login names neither password', () => {
-  const administrator = new Administrator('ops', 'right-one');
+  const administrator = new Administrator('ops', 'right-one', clock);
   const texts = [
     ['ops', 'wrong-one'],
     ['nobody', 'right-one'],
   ].map(([user = '', password = '']) => {
     try {
-      administrator.check(user, password, true);
+      administrator.check(user, password, here);
     } catch (error) {
       return String(error);
     }
     throw new Error('was let in');
   });
   expect(new Set(texts)).toEqual(new Set(['AmqpError: ACCESS_REFUSED - login was refused: wrong user or password']));
-  expect(() => administrator.check('ops', 'right-one', false)).not.toThrow();
+  expect(() => administrator.check('ops', 'right-one', elsewhere)).not.toThrow();
 });
 
 test('guest comes in from this machine only, whatever the password', () => {
-  const administrator = new Administrator('guest', 'guest');
-  expect(() => administrator.check('guest', 'guest', true)).not.toThrow();
-  expect(() => administrator.check('guest', 'guest', false)).toThrow("ACCESS_REFUSED - user 'guest' can only connect via localhost");
+  const administrator = new Administrator('guest', 'guest', clock);
+  expect(() => administrator.check('guest', 'guest', here)).not.toThrow();
+  expect(() => administrator.check('guest', 'guest', elsewhere)).toThrow("ACCESS_REFUSED - user 'guest' can only connect via localhost");
+});
+
+test('ten failed logins of a user from one address are the last for a minute; other users, other addresses and loopback go on', async () => {
+  const clock = new VirtualClock();
+  const administrator = new Administrator('ops', 'right', clock);
+  const elsewhere = { ...there, address: '192.0.2.2' };
+  for (let failures = 0; failures < 10; failures++) {
+    expect(() => administrator.check('ops', 'wrong', there)).toThrow('wrong user or password');
+    expect(() => administrator.check('ops', 'wrong', here)).toThrow('wrong user or password');
+  }
+  expect(() => administrator.check('ops', 'right', there)).toThrow('ACCESS_REFUSED - login was refused: too many failed logins');
+  expect(() => administrator.check('dev', 'right', there)).toThrow('wrong user or password');
+  administrator.check('ops', 'right', elsewhere);
+  for (let failures = 0; failures < 20; failures++)
+    expect(() => administrator.check('ops', 'wrong', here)).toThrow('wrong user or password');
+  administrator.check('ops', 'right', here);
+  await clock.advance(59_999);
+  expect(() => administrator.check('ops', 'right', there)).toThrow('too many failed logins');
+  await clock.advance(1);
+  administrator.check('ops', 'right', there);
 });
 
 test.each([
@@ -72,4 +102,18 @@ test.each([
   ['', false],
 ])('%j is loopback: %s', (address, expected) => {
   expect(isLoopback(address)).toBe(expected);
+});
+
+test('ten failed logins of a user from one address are the last for a minute; this machine and other addresses are not held up', () => {
+  const administrator = new Administrator('ops', 'right-one', clock);
+  const login = (remote: Remote, password: string): void => administrator.check('ops', password, remote);
+  for (let attempt = 0; attempt < 10; attempt++) {
+    expect(() => login(elsewhere, 'wrong')).toThrow('wrong user or password');
+    expect(() => login(here, 'wrong')).toThrow('wrong user or password');
+  }
+  expect(() => login(elsewhere, 'right-one')).toThrow('too many failed logins');
+  expect(() => login({ ...elsewhere, address: '10.0.0.2' }, 'right-one')).not.toThrow();
+  expect(() => login(here, 'right-one')).not.toThrow();
+  clock.advance(60_000);
+  expect(() => login(elsewhere, 'right-one')).not.toThrow();
 });

@@ -185,7 +185,7 @@ describe('the JSON form', () => {
     ['{"a":{"$amqp":"F","value":[]}}', '/arguments/a/value'],
     ['{"a/b~c":[1,{"$amqp":"b","value":1.5}]}', '/arguments/a~1b~0c/1/value'],
     ['{"$amqp":"b","value":1}', '/arguments'],
-    [`{"${'x'.repeat(256)}":1}`, `/arguments/${'x'.repeat(256)}`],
+    [`{"${'x'.repeat(256)}":1}`, '/arguments'],
   ])('%s is refused at %s', (text, path) => {
     expect(refusal(() => json(text))?.detail.path).toBe(path);
   });
