@@ -1,5 +1,6 @@
 // What the READMEs show works as shown: every `npx leveret` line and every block of JavaScript, against the built broker.
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -44,9 +45,22 @@ const snippets = ['README.md', 'client/README.md', 'server/README.md'].flatMap((
   blocks(path, 'js').map((code, index) => ({ path, index, code })),
 );
 
-test.each(snippets)('the JavaScript of $path, block $index, runs and ends by itself', async ({ path, index, code }) => {
-  const file = join(folder, `${path.replaceAll('/', '-')}-${index}.mjs`);
-  writeFileSync(file, code.replaceAll(DEFAULT_URL, broker.url));
-  const { stderr } = await run(process.execPath, [file], { timeout: 25_000 });
-  expect(stderr).toBe('');
-});
+test.each(snippets)(
+  'the JavaScript of $path, block $index, runs and ends: by itself, or with Ctrl-C once its worker has worked',
+  async ({ path, index, code }) => {
+    const file = join(folder, `${path.replaceAll('/', '-')}-${index}.mjs`);
+    writeFileSync(file, code.replaceAll(DEFAULT_URL, broker.url));
+    const child = spawn(process.execPath, [file], { timeout: 25_000 });
+    // Each console.log of these prints one line.
+    let [out, err] = ['', ''];
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+    });
+    child.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+      if (code.includes("'SIGINT'") && out.split('\n').length > code.split('console.log').length - 1) child.kill('SIGINT');
+    });
+    const [exitCode] = await once(child, 'close');
+    expect({ exitCode, err }).toEqual({ exitCode: 0, err: '' });
+  },
+);

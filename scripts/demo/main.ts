@@ -117,6 +117,7 @@ async function main(): Promise<number> {
   const directory = journalsDirectory(options);
   const progress = progressOn(options.json ? 'none' : process.stderr.isTTY ? 'bar' : 'lines', options.messages);
   const interrupted = new AbortController();
+  let isOver = false; // only the page is left
   // Under `npm run demo` one Ctrl-C comes twice: from the terminal, and passed on by npm.
   let comesTwice = process.env['npm_lifecycle_event'] === 'demo';
   process.on('SIGINT', () => {
@@ -125,7 +126,7 @@ async function main(): Promise<number> {
       comesTwice = false;
       return;
     }
-    progress.say('Interrupted: publishing no more, finishing what is under way. Once more to end at once.');
+    if (!isOver) progress.say('Interrupted: publishing no more, finishing what is under way. Once more to end at once.');
     interrupted.abort();
   });
   const deadline = limit(options, progress, directory);
@@ -136,6 +137,7 @@ async function main(): Promise<number> {
     if (!outcome.ledger.balanced) console.error(`What the client processes wrote down: ${directory}`);
     else if (options.journals === undefined) rmSync(directory, { recursive: true });
     clearTimeout(deadline);
+    isOver = true;
     if (page !== undefined && !interrupted.signal.aborted) await untilInterrupted(page, interrupted.signal);
     else if (interrupted.signal.aborted) return 130;
     return outcome.ledger.balanced ? 0 : 1;

@@ -74,10 +74,16 @@ export async function runVerb(
 
 function translate(error: unknown, url: string, isConnecting: boolean): unknown {
   if (!(error instanceof LeveretError)) return error;
-  const hint =
-    error.hint ??
-    (error.code === 'DISCONNECTED' ? `is a broker listening at ${withoutPassword(url)}? Start one with: leveret start` : undefined);
+  const hint = hintFor(error, url, isConnecting);
   return new CliError(exitCodeOf(error, isConnecting), printable(error.reason), hint === undefined ? undefined : printable(hint));
+}
+
+/** What to do about it, in the words of the command line: the client's hints speak of its own options. */
+function hintFor({ code, hint }: LeveretError, url: string, isConnecting: boolean): string | undefined {
+  if (code === 'NO_ROUTE') return 'bind a queue, or leave out --mandatory';
+  if (code === 'INVALID' && isConnecting) return `--url is like ${DEFAULT_URL}, not ${withoutPassword(url)}`;
+  if (code === 'DISCONNECTED') return hint ?? `is a broker listening at ${withoutPassword(url)}? Start one with: leveret start`;
+  return hint;
 }
 
 function exitCodeOf({ code }: LeveretError, isConnecting: boolean): ExitCode {

@@ -48,7 +48,7 @@ function configureQueue(command: Command, terminal: Terminal): void {
     .option('--expires <ms>', 'the queue goes after this long unused (x-expires)', wholeNumber(1))
     .option('--max-length <messages>', 'ready messages it may hold (x-max-length)', wholeNumber(0))
     .option('--max-bytes <bytes>', 'bytes of ready messages it may hold (x-max-length-bytes)', wholeNumber(0))
-    .option('--overflow <how>', 'drop-head, reject-publish or reject-publish-dlx (x-overflow)')
+    .option('--overflow <how>', 'drop-head, reject-publish, reject-publish-dlx or block (x-overflow)')
     .option('--max-priority <number>', 'priorities from 0 to this (x-max-priority)', wholeNumber(1, 255))
     .option('--dead-letter-exchange <name>', 'where dead letters go (x-dead-letter-exchange)')
     .option('--dead-letter-key <key>', 'the routing key they get (x-dead-letter-routing-key)')

@@ -87,6 +87,13 @@ test('publish tells when no queue is bound, and fails for it only with --mandato
   const refused = await run(publish, ['amq.direct', 'nowhere', 'x', '--mandatory']);
   expect(refused).toMatchObject({ code: ExitCode.Failure, lines: [] });
   expect(refused.errors).toContain('NO_ROUTE');
+  expect(refused.errors).toContain('leave out --mandatory');
+});
+
+test('an address that is none is told how one looks', async () => {
+  const ran = await runVerb(get, ['q', '--url', 'localhost']);
+  expect(ran.code).toBe(ExitCode.Usage);
+  expect(ran.errors).toContain('--url is like ws://127.0.0.1:15672/ws, not localhost');
 });
 
 test('publish to an exchange that is not there fails with the broker text in one line', async () => {
