@@ -102,6 +102,14 @@ export class RawWebSocket {
     return message.hex;
   }
 
+  /** Reads nothing until `thaw`. */
+  freeze(): void {
+    this.#socket.pause();
+  }
+  thaw(): void {
+    this.#socket.resume();
+  }
+
   end(): void {
     this.#socket.destroy();
   }

@@ -143,6 +143,10 @@ describe('a body in JSON', () => {
   test('is text exactly when it is valid UTF-8', () => {
     expect(bodyToJson(Buffer.from('gr\u00fcn'), 0, 5)).toEqual({ body: 'grün' });
     expect(bodyToJson(Buffer.from('gr\u00fcn'), 0, 3)).toEqual({ bodyBase64: 'Z3LD' });
+    expect(bodyToJson(Buffer.from('{"a":"\\n"}\n\t'), 0, 12)).toEqual({ body: '{"a":"\\n"}\n\t' });
+    expect(bodyToJson(Buffer.alloc(3), 0, 3)).toEqual({ bodyBase64: 'AAAA' });
+    expect(bodyToJson(Buffer.from(`${'x'.repeat(40)}\0`), 0, 41)).toEqual({ body: `${'x'.repeat(40)}\0` });
+    expect(JSON.stringify(bodyToJson(Buffer.alloc(1_048_576), 0, 1_048_576)).length).toBeLessThan(1_398_200);
   });
 
   test('that is not base64 is refused at its path', () => {
