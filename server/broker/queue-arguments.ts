@@ -194,7 +194,7 @@ export interface ConsumerSettings {
 
 export function readConsumerSettings(args: FieldTable, place: QueuePlace): ConsumerSettings {
   const reader = new ArgumentReader(args, place);
-  return { timeoutMs: reader.milliseconds('x-consumer-timeout', undefined), priority: reader.anyInteger('x-priority') };
+  return { timeoutMs: reader.positiveMs('x-consumer-timeout', undefined), priority: reader.anyInteger('x-priority') };
 }
 
 /** Reads one argument after the other; each method throws RabbitMQ's 406 for what it cannot read. */
