@@ -4,7 +4,7 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { clientFrame, Opcode, RawWebSocket } from '../support/raw-web-socket.ts';
+import { clientFrame, Opcode } from '../support/raw-web-socket.ts';
 import { MESSAGE_BYTES_MAX, WebSocketServer } from '../support/web-socket-server.ts';
 
 let server: WebSocketServer;
