@@ -11,6 +11,9 @@ const SHIM = fileURLToPath(new URL('../../server/bin/leveret.js', import.meta.ur
 export interface BuiltBroker {
   /** Its ws:// address. */
   readonly url: string;
+  readonly pid: number;
+  /** What it has written to stderr: its log. */
+  errors(): string;
   stop(): Promise<void>;
 }
 
@@ -20,6 +23,10 @@ export async function startBuiltBroker(environment: Readonly<Record<string, stri
     env: { ...process.env, ...environment },
   });
   let printed = '';
+  let errors = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    errors += chunk.toString();
+  });
   const url = await new Promise<string>((resolve, reject) => {
     const read = (chunk: Buffer): void => {
       printed += chunk.toString();
@@ -33,6 +40,8 @@ export async function startBuiltBroker(environment: Readonly<Record<string, stri
   });
   return {
     url,
+    pid: child.pid ?? 0,
+    errors: () => errors,
     async stop() {
       const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
       child.kill('SIGTERM');

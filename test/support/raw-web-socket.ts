@@ -35,7 +35,8 @@ export class RawWebSocket {
 
   private constructor(socket: Socket, head: Buffer) {
     this.#socket = socket;
-    this.closed = once(socket, 'close').then(() => this.#code);
+    // not `once`: that fails with the first error, and a reset is one
+    this.closed = new Promise((resolve) => socket.once('close', () => resolve(this.#code)));
     socket.on('error', () => {});
     socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#read(head);
@@ -70,6 +71,7 @@ export class RawWebSocket {
   async write(octets: Uint8Array, pieces: Pieces = 'whole'): Promise<void> {
     const size = pieces === 'whole' ? octets.length : pieces === 'thirds' ? Math.ceil(octets.length / 3) : 1;
     for (let at = 0; at < octets.length; at += size) {
+      if (!this.#socket.writable) return; // the server has ended it: `closed` tells why
       this.#socket.write(octets.subarray(at, at + size));
       if (size < octets.length) await new Promise((resolve) => setImmediate(resolve));
     }
