@@ -117,7 +117,7 @@ export class Leveret implements ConnectionOwner {
     this.#isClosed = true;
     this.#listener?.close(reason);
     for (const connection of [...this.#connections]) connection.shutDown(reason);
-    this.broker.close();
+    await this.broker.close();
     await this.#http?.close(CLOSE_MS_MAX);
   }
 

@@ -138,18 +138,42 @@ export interface ReadWaiter {
   readable(): void;
 }
 
-/** Told what became of records that were appended. */
+/** Told what became of records that were appended, and asked for what a checkpoint holds. */
 export interface LogListener {
   /** Every record up to and including `lsn` is as safe as this log makes it. */
   durable(lsn: Lsn): void;
-  /** It is not known whether records from `lsn` on are stored: they may be neither confirmed nor refused. */
+  /** It is not known whether records from `lsn` on are stored: they may be neither confirmed nor refused. The log takes nothing more. */
   unknown(fromLsn: Lsn, cause: Error): void;
+  /** Publishers are to be held back for this reason (a disk that fills up); undefined: they may go on. Settling goes on meanwhile. */
+  blocked(reason: string | undefined): void;
+  /** All durable topology as it is now, in an order in which `RecoverySink.definition` can take it. */
+  topology(): readonly Definition[];
 }
 
-/** What recovery finds, in this order: definitions as they were logged, then every message a queue still holds, by seq within its queue. */
+/** What recovery finds, in this order: definitions, then every message a queue may still hold, by seq within its queue, then the end. */
 export interface RecoverySink {
   definition(definition: Definition): void;
-  message(queueNumber: number, message: Stored): void;
+  /** False: nobody has this queue any more, and the log may forget the message. */
+  message(queueNumber: number, stored: Stored): boolean;
+  recovered(found: Recovered): void;
+}
+
+export interface Recovered {
+  /** The log was closed. Else deliveries and unsynced publishes may have got out that it knows nothing of. */
+  readonly isClean: boolean;
+  /** The highest queue number that any record names: numbers up to it are never given again. */
+  readonly queueNumberMax: number;
+  /** The highest seq of this queue that any record names; 0 for none. */
+  seqMax(queueNumber: number): number;
+}
+
+/** One reference to a message that is given up. */
+export interface Settled {
+  readonly queueNumber: number;
+  readonly seq: number;
+  readonly slab: number;
+  readonly length: number;
+  readonly flags: number;
 }
 
 /** One change of topology. JSON, so that the log can keep it readable. */
@@ -160,7 +184,7 @@ export interface Definition {
 
 /**
  * Keeps messages and topology. One log serves every queue; a message that several queues hold is stored once.
- * Implementations: memory-log.ts; a write-ahead log on disk; a replicated one. test/contract/message-log.ts is what they all obey.
+ * Implementations: memory-log.ts; durable-log.ts, on disk; a replicated one. test/contract/message-log.ts is what they all obey.
  */
 export interface MessageLog {
   /** The newest record's lsn, and the newest that is safe. */
@@ -174,6 +198,10 @@ export interface MessageLog {
   append(append: Append): Lsn;
   /** One queue is done with a message for good. */
   settle(queueNumber: number, seq: number, slab: number, length: number, flags: number): void;
+  /** Stores `appends` and gives up `settled`, all of it or, after a crash or when REFUSED, nothing. Sets each append's place. */
+  transact(appends: readonly Append[], settled: readonly Settled[]): Lsn;
+  /** A consumer or a get has come to this durable queue: after an unclean end all it held then is `Redelivered`. Once for each start and queue. */
+  consumed(queueNumber: number): void;
   /** A delivery came back: its new delivery count survives a restart. */
   requeue(queueNumber: number, seq: number, flags: number, deliveryCount: number): void;
   /** Takes a message out of one queue and stores its successor in others, in one record (dead-lettering). `append.count` may be 0. */
@@ -184,5 +212,6 @@ export interface MessageLog {
   read(slab: number, offset: number, length: number, view: View, waiter: ReadWaiter): boolean;
   /** The turn is over: what was appended in it may be written now. */
   commit(): void;
-  close(): void;
+  /** Writes what is left and gives everything back. Resolves when the log may be opened again. Nothing may be asked of it any more. */
+  close(): Promise<void>;
 }

@@ -6,7 +6,7 @@
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Sample } from '../../shared/protocol/control.ts';
-import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, RecoverySink, Stored, Turns } from '../ports.ts';
+import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, Recovered, RecoverySink, Stored, Turns } from '../ports.ts';
 import type { DeadLetters } from './dead-letter.ts';
 import { Schedule } from './expiry.ts';
 import { generateName } from './names.ts';
@@ -145,8 +145,8 @@ export class Broker implements LogListener, RecoverySink {
     return sampleVhost(this, vhost, match);
   }
 
-  /** Ends every session and the log. */
-  close(): void {
+  /** Ends every session at once, and the log; resolves when the log is done. */
+  async close(): Promise<void> {
     if (this.#isClosed) return;
     for (const session of [...this.#sessions]) {
       session.sink.close(new AmqpError(ReplyCode.ConnectionForced, 'broker shut down'));
@@ -154,7 +154,7 @@ export class Broker implements LogListener, RecoverySink {
     }
     this.#isClosed = true;
     this.schedule.close();
-    this.log.close();
+    await this.log.close();
   }
 
   // The turn.
@@ -309,6 +309,14 @@ export class Broker implements LogListener, RecoverySink {
     }
   }
 
+  blocked(_reason: string | undefined): void {
+    this.wake();
+  }
+
+  topology(): readonly Definition[] {
+    return [];
+  }
+
   // Recovery.
 
   definition(definition: Definition): void {
@@ -316,8 +324,14 @@ export class Broker implements LogListener, RecoverySink {
     vhost?.restore(definition);
   }
 
-  message(queueNumber: number, stored: Stored): void {
-    this.#queuesByNumber.get(queueNumber)?.restore(stored);
+  message(queueNumber: number, stored: Stored): boolean {
+    const queue = this.#queuesByNumber.get(queueNumber);
+    queue?.restore(stored);
+    return queue !== undefined;
+  }
+
+  recovered({ queueNumberMax }: Recovered): void {
+    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumberMax + 1);
   }
 
   // What vhosts and sessions ask for.

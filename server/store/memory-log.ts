@@ -13,6 +13,7 @@ import {
   REFUSED,
   type ReadWaiter,
   type RecoverySink,
+  type Settled,
   type Turns,
   type View,
 } from '../ports.ts';
@@ -65,8 +66,9 @@ export class MemoryLog implements MessageLog {
     return this.#memoryBytes;
   }
 
-  open(_sink: RecoverySink, listener: LogListener): void {
+  open(sink: RecoverySink, listener: LogListener): void {
     this.#listener = listener;
+    sink.recovered({ isClean: true, queueNumberMax: 0, seqMax: () => 0 });
   }
 
   append(append: Append): Lsn {
@@ -92,6 +94,19 @@ export class MemoryLog implements MessageLog {
 
   requeue(): void {
     this.#lsn++;
+  }
+
+  consumed(): void {
+    // only a log that outlives its process has use for it
+  }
+
+  transact(appends: readonly Append[], settled: readonly Settled[]): Lsn {
+    let bytes = 0;
+    for (const append of appends) bytes += append.end - append.start;
+    if (this.#memoryBytes + bytes + SLAB_BYTES > this.#bytesMax) return REFUSED;
+    for (const append of appends) if (append.count > 0) this.append(append);
+    for (const { slab } of settled) this.#release(slab);
+    return ++this.#lsn;
   }
 
   move(_queueNumber: number, _seq: number, slab: number, _length: number, _flags: number, append: Append): Lsn {
@@ -120,7 +135,7 @@ export class MemoryLog implements MessageLog {
     this.#listener?.durable(this.#lsn);
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#listener = undefined;
     this.#slabs.length = 0;
     this.#spare.length = 0;

@@ -27,7 +27,16 @@ class Listener implements LogListener, RecoverySink {
     throw new Error('nothing is unknown here');
   }
   definition(): void {}
-  message(): void {}
+  message(): boolean {
+    return true;
+  }
+  recovered(): void {}
+  blocked(): void {
+    throw new Error('nothing is blocked here');
+  }
+  topology(): [] {
+    return [];
+  }
 }
 
 interface Held {

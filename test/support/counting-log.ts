@@ -1,7 +1,7 @@
 // A message log that keeps account: how many references to messages live, and that each is given up once.
 // Always: (1) every call goes through to the log it wraps; (2) a second settle of one reference, or one never appended, throws.
 
-import type { Append, Definition, LogListener, Lsn, MessageLog, ReadWaiter, RecoverySink, View } from '../../server/ports.ts';
+import type { Append, Definition, LogListener, Lsn, MessageLog, ReadWaiter, RecoverySink, Settled, View } from '../../server/ports.ts';
 import { REFUSED } from '../../server/ports.ts';
 
 export class CountingLog implements MessageLog {
@@ -49,6 +49,16 @@ export class CountingLog implements MessageLog {
     }
     return lsn;
   }
+  transact(appends: readonly Append[], settled: readonly Settled[]): Lsn {
+    const lsn = this.#log.transact(appends, settled);
+    if (lsn === REFUSED) return lsn;
+    for (const { queueNumber, seq } of settled) this.#remove(queueNumber, seq);
+    for (const append of appends) this.#add(append);
+    return lsn;
+  }
+  consumed(queueNumber: number): void {
+    this.#log.consumed(queueNumber);
+  }
   define(definition: Definition): Lsn {
     return this.#log.define(definition);
   }
@@ -58,8 +68,8 @@ export class CountingLog implements MessageLog {
   commit(): void {
     this.#log.commit();
   }
-  close(): void {
-    this.#log.close();
+  async close(): Promise<void> {
+    await this.#log.close();
   }
 
   #add(append: Append): void {

@@ -12,6 +12,7 @@ import {
   REFUSED,
   type ReadWaiter,
   type RecoverySink,
+  type Settled,
   Stored,
   type View,
 } from '../../server/ports.ts';
@@ -35,15 +36,23 @@ export class RememberingLog implements MessageLog {
 
   open(sink: RecoverySink, listener: LogListener): void {
     this.#inner = new MemoryLog();
-    this.#inner.open(sink, listener);
+    const seqs = new Map<number, number>();
+    const quiet: RecoverySink = { definition: () => undefined, message: () => true, recovered: () => undefined };
+    this.#inner.open(quiet, listener);
     for (const definition of this.#definitions) sink.definition(definition);
     const kept = [...this.#messages.values()].sort((a, b) => a.queueNumber - b.queueNumber || a.stored.seq - b.stored.seq);
     for (const { queueNumber, stored, bytes } of kept) {
       const { place } = this.#store(bytes);
       stored.slab = place.slab;
       stored.offset = place.offset;
-      sink.message(queueNumber, stored);
+      seqs.set(queueNumber, stored.seq);
+      if (!sink.message(queueNumber, stored)) this.settle(queueNumber, stored.seq, stored.slab, stored.length, stored.flags);
     }
+    sink.recovered({
+      isClean: true,
+      queueNumberMax: Math.max(0, ...seqs.keys()),
+      seqMax: (queueNumber) => seqs.get(queueNumber) ?? 0,
+    });
   }
 
   append(append: Append): Lsn {
@@ -67,6 +76,16 @@ export class RememberingLog implements MessageLog {
     this.#remember(append);
     return lsn;
   }
+  transact(appends: readonly Append[], settled: readonly Settled[]): Lsn {
+    const lsn = this.#inner.transact(appends, settled);
+    if (lsn === REFUSED) return lsn;
+    for (const append of appends) this.#remember(append);
+    for (const { queueNumber, seq } of settled) this.#messages.delete(`${queueNumber}:${seq}`);
+    return lsn;
+  }
+  consumed(): void {
+    this.#inner.consumed();
+  }
   define(definition: Definition): Lsn {
     this.#definitions.push(JSON.parse(JSON.stringify(definition)));
     return this.#inner.define(definition);
@@ -77,8 +96,8 @@ export class RememberingLog implements MessageLog {
   commit(): void {
     this.#inner.commit();
   }
-  close(): void {
-    this.#inner.close();
+  async close(): Promise<void> {
+    await this.#inner.close();
   }
 
   #remember(append: Append): void {
