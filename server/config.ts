@@ -1,13 +1,9 @@
-// What the operator decides: every setting, its default, and where it may be said.
-// Always: (1) a flag beats the environment, the environment beats the file, the file beats the default; (2) a setting has one name in all
-// three: `--http-port`, LEVERET_HTTP_PORT, `http-port` (in a table: `limits.connections`, LEVERET_LIMITS_CONNECTIONS); (3) an unknown key
-// or a wrong value is refused with the file, the line and the nearest key that exists; (4) nothing is read after start.
-// Refuses to guess: there is no implicit file. An unknown LEVERET_* variable only warns: clusters inject LEVERET_PORT and the like.
+// What the operator decides: every setting, its default, and what its value may be.
+// Always: (1) a setting has one name in all places where it may be said (config-sources.ts): `--http-port`, LEVERET_HTTP_PORT, `http-port`
+// (in a table: `limits.connections`, LEVERET_LIMITS_CONNECTIONS); (2) a wrong value is refused with the place where it stands; (3) nothing
+// is read after start.
 
-import { readFileSync } from 'node:fs';
 import { Ajv, type ErrorObject } from 'ajv';
-import { parse, TomlError } from 'smol-toml';
-import { lineOfKey } from './config-lines.ts';
 import { nearest } from './config-nearest.ts';
 
 export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
@@ -20,10 +16,13 @@ export interface Config {
   readonly user: string;
   readonly password: string;
   readonly logLevel: LogLevel;
-  readonly limits: ConnectionLimits;
+  /** The data directory; undefined: messages live in memory. */
+  readonly dataDir: string | undefined;
+  readonly limits: ConfigLimits;
+  readonly store: { readonly cacheBytes: number };
 }
 
-export interface ConnectionLimits {
+export interface ConfigLimits {
   readonly connections: number;
   readonly connectionsPerIp: number;
   readonly connectionsUnauthenticated: number;
@@ -31,12 +30,14 @@ export interface ConnectionLimits {
   readonly handles: number;
   readonly heartbeatMs: number;
   readonly drainMs: number;
+  readonly memoryBytes: number;
+  readonly diskFreeBytes: number;
 }
 
-interface Setting {
+export interface Setting {
   /** Its name in the file: kebab-case, in a table after a dot. */
   readonly key: string;
-  readonly default: string | number | readonly string[];
+  readonly default: string | number | boolean | readonly string[];
   readonly schema: object;
 }
 
@@ -50,20 +51,23 @@ export const SETTINGS: readonly Setting[] = [
   { key: 'user', default: 'guest', schema: { type: 'string', minLength: 1, maxLength: 255 } },
   { key: 'password', default: 'guest', schema: { type: 'string', minLength: 1 } },
   { key: 'log-level', default: 'info', schema: { enum: LOG_LEVELS } },
+  { key: 'data-dir', default: '.leveret', schema: { type: 'string', minLength: 1 } },
+  { key: 'memory', default: false, schema: { type: 'boolean' } },
   { key: 'limits.connections', default: 10_000, schema: count(1, 1_000_000) },
   { key: 'limits.connections-per-ip', default: 256, schema: count(1, 1_000_000) },
   { key: 'limits.connections-unauthenticated', default: 128, schema: count(1, 1_000_000) },
-  // At most half a 64 MiB file of the coming log; 16 MiB is RabbitMQ's default.
+  // At most half a 64 MiB file of the log; 16 MiB is RabbitMQ's default.
   { key: 'limits.message-bytes', default: 16_777_216, schema: count(1024, 33_554_432) },
   { key: 'limits.handles', default: 2047, schema: count(1, 65_535) },
   { key: 'limits.heartbeat-ms', default: 30_000, schema: count(1000, 3_600_000) },
   { key: 'limits.drain-ms', default: 5000, schema: count(0, 3_600_000) },
+  { key: 'limits.memory-bytes', default: 1_073_741_824, schema: count(1_048_576, 2 ** 40) },
+  { key: 'limits.disk-free-bytes', default: 1_073_741_824, schema: count(0, 2 ** 50) },
+  // 8 MiB is one batch of the log: less could not hold what is being written.
+  { key: 'store.cache-bytes', default: 268_435_456, schema: count(8_388_608, 2 ** 40) },
 ];
 
-const KEYS = SETTINGS.map((setting) => setting.key);
-const ENVIRONMENT_PREFIX = 'LEVERET_';
-// Read elsewhere: where the file is, and where the other verbs find a broker.
-const FOREIGN_VARIABLES = new Set(['LEVERET_CONFIG', 'LEVERET_URL', 'LEVERET_TEST_VERBOSE']);
+export const KEYS: readonly string[] = SETTINGS.map((setting) => setting.key);
 
 export class ConfigError extends Error {
   constructor(where: string, text: string) {
@@ -72,36 +76,11 @@ export class ConfigError extends Error {
   }
 }
 
-export interface ConfigSources {
-  /** From the command line, by setting key; undefined where not given. */
-  readonly flags: Readonly<Record<string, string | undefined>>;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Path of the TOML file, if one is named. */
-  readonly file: string | undefined;
-}
-
-export interface LoadedConfig {
-  readonly config: Config;
-  /** What looks like a mistake but is not one for sure. */
-  readonly warnings: readonly string[];
-}
-
-type Values = Map<string, { value: unknown; where: string }>;
-
-export function loadConfig(sources: ConfigSources): LoadedConfig {
-  const warnings: string[] = [];
-  const values: Values = new Map();
-  for (const setting of SETTINGS) values.set(setting.key, { value: setting.default, where: 'default' });
-  if (sources.file !== undefined) readFile(sources.file, values);
-  readEnvironment(sources.environment, values, warnings);
-  for (const [key, text] of Object.entries(sources.flags)) {
-    if (text !== undefined) values.set(key, { value: fromText(key, text), where: `--${key}` });
-  }
-  return { config: check(values), warnings };
-}
+/** What is said of each setting, and where: in the words of a complaint. */
+export type Values = Map<string, { value: unknown; where: string }>;
 
 /** The defaults alone, for embedding; `changes` by setting key. */
-export function configOf(changes: Readonly<Record<string, string | number | readonly string[] | undefined>>): Config {
+export function configOf(changes: Readonly<Record<string, Setting['default'] | undefined>>): Config {
   const values: Values = new Map();
   for (const setting of SETTINGS) {
     values.set(setting.key, { value: changes[setting.key] ?? setting.default, where: setting.key });
@@ -109,69 +88,15 @@ export function configOf(changes: Readonly<Record<string, string | number | read
   return check(values);
 }
 
+export const ENVIRONMENT_PREFIX = 'LEVERET_';
+
+/** The environment variable of a setting. */
 export function variableOf(key: string): string {
   return ENVIRONMENT_PREFIX + key.replace(/[.-]/g, '_').toUpperCase();
 }
 
-function readFile(path: string, values: Values): void {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw new ConfigError(path, `cannot be read (${codeOf(error)})`);
-  }
-  let table: Record<string, unknown>;
-  try {
-    table = parse(text);
-  } catch (error) {
-    if (!(error instanceof TomlError)) throw error;
-    const [what = 'not TOML'] = error.message.replace(/^Invalid TOML document: /, '').split('\n');
-    throw new ConfigError(`${path}:${error.line}:${error.column}`, what);
-  }
-  readTable(table, '', { path, text }, values);
-}
-
-interface Source {
-  readonly path: string;
-  readonly text: string;
-}
-
-function readTable(table: Readonly<Record<string, unknown>>, prefix: string, source: Source, values: Values): void {
-  for (const [name, value] of Object.entries(table)) {
-    const key = prefix + name;
-    const where = `${source.path}:${lineOfKey(source.text, key)}`;
-    if (KEYS.includes(key)) values.set(key, { value, where });
-    else if (isTable(value) && KEYS.some((known) => known.startsWith(`${key}.`))) readTable(value, `${key}.`, source, values);
-    else throw new ConfigError(where, `no setting '${key}'${didYouMean(key)}`);
-  }
-}
-
-function readEnvironment(environment: Readonly<Record<string, string | undefined>>, values: Values, warnings: string[]): void {
-  const variables = new Map(KEYS.map((key) => [variableOf(key), key]));
-  for (const [variable, text] of Object.entries(environment)) {
-    if (text === undefined || !variable.startsWith(ENVIRONMENT_PREFIX) || FOREIGN_VARIABLES.has(variable)) continue;
-    const key = variables.get(variable);
-    if (key !== undefined) values.set(key, { value: fromText(key, text), where: variable });
-    else {
-      const known = nearest(variable, [...variables.keys()]);
-      if (known !== undefined) warnings.push(`${variable} is no setting: did you mean ${known}?`);
-    }
-  }
-}
-
-/** Flags and variables are text; the setting's schema says what to make of it. */
-function fromText(key: string, text: string): unknown {
-  const setting = SETTINGS.find((candidate) => candidate.key === key);
-  if (typeof setting?.default === 'number') return /^-?\d+$/.test(text) ? Number(text) : text;
-  if (Array.isArray(setting?.default))
-    return text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== '');
-  return text;
-}
-
-function check(values: Values): Config {
+/** Refuses what a schema does. */
+export function check(values: Values): Config {
   let ajv: Ajv | undefined;
   for (const setting of SETTINGS) {
     const { value, where } = values.get(setting.key) ?? { value: setting.default, where: setting.key };
@@ -189,6 +114,7 @@ function check(values: Values): Config {
     user: read('user'),
     password: read('password'),
     logLevel: read('log-level'),
+    dataDir: read('memory') ? undefined : read('data-dir'),
     limits: {
       connections: read('limits.connections'),
       connectionsPerIp: read('limits.connections-per-ip'),
@@ -197,7 +123,10 @@ function check(values: Values): Config {
       handles: read('limits.handles'),
       heartbeatMs: read('limits.heartbeat-ms'),
       drainMs: read('limits.drain-ms'),
+      memoryBytes: read('limits.memory-bytes'),
+      diskFreeBytes: read('limits.disk-free-bytes'),
     },
+    store: { cacheBytes: read('store.cache-bytes') },
   };
 }
 
@@ -207,19 +136,7 @@ function complaint(setting: Setting, error: ErrorObject | undefined, value: unkn
     const close = typeof value === 'string' ? nearest(value, LOG_LEVELS) : undefined;
     return `must be one of ${LOG_LEVELS.join(', ')}${given}${close === undefined ? '' : `: did you mean '${close}'?`}`;
   }
+  if (typeof setting.default === 'boolean') return `must be true or false${given}`;
   if (error?.keyword === 'pattern') return `must hold origins such as "https://example.org"${given}`;
   return `${error?.message ?? 'is wrong'}${given}`;
-}
-
-function didYouMean(key: string): string {
-  const known = nearest(key, KEYS);
-  return known === undefined ? `; there are ${KEYS.join(', ')}` : `: did you mean '${known}'?`;
-}
-
-function isTable(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : String(error);
 }

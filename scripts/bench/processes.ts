@@ -19,10 +19,10 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** The built broker, as `leveret start` runs it. */
-export function startBroker(): Promise<Child> {
+/** The built broker, as `leveret start` runs it; `args` say where it keeps messages. */
+export function startBroker(args: readonly string[] = ['--memory']): Promise<Child> {
   const shim = fileURLToPath(new URL('server/bin/leveret.js', root));
-  return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0']);
+  return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0', ...args]);
 }
 
 /** A bare ws server that sends each message back. */

@@ -7,7 +7,8 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { authority, Leveret } from '../compose.ts';
-import { type Config, ConfigError, type LoadedConfig, loadConfig } from '../config.ts';
+import { type Config, ConfigError } from '../config.ts';
+import { type LoadedConfig, loadConfig } from '../config-sources.ts';
 import { createLog, noticesTo } from '../log.ts';
 import { VERSION } from '../version.ts';
 import { isLoopback } from '../websocket/listener.ts';
@@ -17,6 +18,8 @@ interface Flags {
   readonly host?: string;
   readonly httpPort?: string;
   readonly logLevel?: string;
+  readonly dataDir?: string;
+  readonly memory?: true;
   readonly config?: string;
 }
 
@@ -24,6 +27,8 @@ export function configure(command: Command): void {
   command
     .option('--host <address>', 'where to listen (default: 127.0.0.1, this machine only)')
     .option('--http-port <port>', 'port for WebSocket and HTTP; 0 takes any that is free (default: 15672)')
+    .option('--data-dir <directory>', 'where messages are kept (default: .leveret)')
+    .option('--memory', 'keep messages in memory instead: they end with the process')
     .option('--config <file>', 'settings in TOML; docs/configuration.md lists them')
     .option('--log-level <level>', 'silent, fatal, error, warn, info, debug or trace (default: info); the log goes to stderr')
     .action(async (flags: Flags) => {
@@ -51,7 +56,13 @@ async function start(flags: Flags): Promise<void> {
 function load(flags: Flags): LoadedConfig {
   try {
     return loadConfig({
-      flags: { host: flags.host, 'http-port': flags.httpPort, 'log-level': flags.logLevel },
+      flags: {
+        host: flags.host,
+        'http-port': flags.httpPort,
+        'data-dir': flags.dataDir,
+        memory: flags.memory,
+        'log-level': flags.logLevel,
+      },
       environment: process.env,
       file: flags.config ?? process.env['LEVERET_CONFIG'],
     });

@@ -1,5 +1,5 @@
 // The built broker as a process of its own, as `leveret start` runs it: for tests whose other side is a process or a browser too.
-// Always: (1) it listens on a free port of loopback; (2) `stop` asks it to end and fails when it does not end cleanly; (3) a broker that does
+// Always: (1) it listens on a free port of loopback, and keeps messages in memory unless told a directory; (2) `stop` asks it to end and fails when it does not end cleanly; (3) a broker that does
 // not start fails with what it printed.
 
 import { spawn } from 'node:child_process';
@@ -17,8 +17,12 @@ export interface BuiltBroker {
   stop(): Promise<void>;
 }
 
-export async function startBuiltBroker(environment: Readonly<Record<string, string>> = {}): Promise<BuiltBroker> {
-  const child = spawn(process.execPath, [SHIM, 'start', '--host', '127.0.0.1', '--http-port', '0'], {
+/** `flags` say where messages are kept, and more. */
+export async function startBuiltBroker(
+  environment: Readonly<Record<string, string>> = {},
+  flags: readonly string[] = ['--memory'],
+): Promise<BuiltBroker> {
+  const child = spawn(process.execPath, [SHIM, 'start', '--host', '127.0.0.1', '--http-port', '0', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
   });

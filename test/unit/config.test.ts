@@ -5,19 +5,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Config, ConfigError, configOf, loadConfig, SETTINGS, variableOf } from '../../server/config.ts';
+import { type Config, ConfigError, configOf, SETTINGS, variableOf } from '../../server/config.ts';
 import { lineOfKey } from '../../server/config-lines.ts';
 import { editDistance, nearest } from '../../server/config-nearest.ts';
+import { loadConfig } from '../../server/config-sources.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'leveret-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
 const file = join(folder, 'leveret.toml');
 
-function load(text: string | undefined, environment: Record<string, string> = {}, flags: Record<string, string> = {}): Config {
+function load(text: string | undefined, environment: Record<string, string> = {}, flags: Record<string, string | boolean> = {}): Config {
   if (text !== undefined) writeFileSync(file, text);
   return loadConfig({ file: text === undefined ? undefined : file, environment, flags }).config;
 }
-function complaint(text: string | undefined, environment: Record<string, string> = {}, flags: Record<string, string> = {}): string {
+function complaint(
+  text: string | undefined,
+  environment: Record<string, string> = {},
+  flags: Record<string, string | boolean> = {},
+): string {
   try {
     load(text, environment, flags);
   } catch (error) {
@@ -54,6 +59,35 @@ test('a list in a variable is separated by commas', () => {
   ]);
 });
 
+describe('where messages are kept', () => {
+  test('in .leveret, in the directory that is named, or in memory', () => {
+    expect(load(undefined).dataDir).toBe('.leveret');
+    expect(load('data-dir = "/var/lib/leveret"\n').dataDir).toBe('/var/lib/leveret');
+    expect(load(undefined, {}, { 'data-dir': 'here' }).dataDir).toBe('here');
+    expect(load('memory = true\n').dataDir).toBeUndefined();
+    expect(load(undefined, { LEVERET_MEMORY: 'true' }).dataDir).toBeUndefined();
+    expect(load(undefined, {}, { memory: true }).dataDir).toBeUndefined();
+  });
+
+  test('a stronger source that names one of the two beats a weaker one that names the other', () => {
+    expect(load('data-dir = "a"\n', { LEVERET_DATA_DIR: '/data' }, { memory: true }).dataDir).toBeUndefined();
+    expect(load('memory = true\n', { LEVERET_DATA_DIR: '/data' }).dataDir).toBe('/data');
+    expect(load(undefined, { LEVERET_MEMORY: 'true' }, { 'data-dir': 'here' }).dataDir).toBe('here');
+    expect(load('memory = true\n', { LEVERET_MEMORY: 'false' }).dataDir).toBe('.leveret');
+    expect(load('memory = true\n', { LEVERET_DATA_DIR: '/data' }, { memory: true }).dataDir).toBeUndefined();
+  });
+
+  test('both in one source contradict each other', () => {
+    const contradiction = "'memory' keeps no data, so 'data-dir'";
+    expect(complaint(undefined, {}, { memory: true, 'data-dir': 'here' })).toBe(
+      `--memory: ${contradiction} (--data-dir) contradicts it: give one of the two`,
+    );
+    expect(complaint('memory = true\ndata-dir = "a"\n')).toContain(`leveret.toml:1: ${contradiction} (`);
+    expect(complaint(undefined, { LEVERET_MEMORY: 'true', LEVERET_DATA_DIR: '/data' })).toContain(`LEVERET_MEMORY: ${contradiction} (`);
+    expect(load('memory = false\ndata-dir = "a"\n').dataDir).toBe('a');
+  });
+});
+
 describe('a mistake names the place and the nearest key', () => {
   test.each([
     ['a misspelt key', 'host = "::1"\n\nhttp-prot = 5\n', "leveret.toml:3: no setting 'http-prot': did you mean 'http-port'?"],
@@ -80,6 +114,8 @@ describe('a mistake names the place and the nearest key', () => {
       `leveret.toml:1: 'origins' must hold origins such as "https://example.org", not ["https://a.example/x"]`,
     ],
     ['a date where text belongs', 'host = 2026-01-01\n', "leveret.toml:1: 'host' must be string"],
+    ['a yes where true or false belongs', 'memory = "yes"\n', `leveret.toml:1: 'memory' must be true or false, not "yes"`],
+    ['a directory without a name', 'data-dir = ""\n', "leveret.toml:1: 'data-dir' must NOT have fewer than 1 characters"],
     ['no TOML', 'host = \n', 'leveret.toml:1:'],
     ['a key given twice', 'host = "a"\nhost = "b"\n', 'leveret.toml:2:'],
   ])('%s', (_what, text, expected) => {
@@ -89,6 +125,7 @@ describe('a mistake names the place and the nearest key', () => {
   test('a wrong variable is named', () => {
     expect(complaint(undefined, { LEVERET_HTTP_PORT: '99999' })).toBe("LEVERET_HTTP_PORT: 'http-port' must be <= 65535, not 99999");
     expect(complaint(undefined, { LEVERET_HTTP_PORT: '' })).toBe(`LEVERET_HTTP_PORT: 'http-port' must be integer, not ""`);
+    expect(complaint(undefined, { LEVERET_MEMORY: '1' })).toBe(`LEVERET_MEMORY: 'memory' must be true or false, not "1"`);
   });
 
   test('a wrong flag is named', () => {
