@@ -1,23 +1,31 @@
-// Puts the parts together: broker, log, clock, WebSocket listener, HTTP port. The only place that knows them all.
+// Puts the parts together: broker, log, clock, WebSocket listener, HTTP port. Which log it is, its maker decides: so nobody loads the modules
+// of a log that is not used.
 // Always: (1) a Leveret serves in-memory connections from construction on, and sockets after `listen`; (2) after `close` it holds no socket, timer or
 // other handle of the process; (3) the network's modules are loaded by `listen`, so an embedded broker does without.
 
 import { AmqpError, ReplyCode } from '../shared/error.ts';
 import { Administrator } from './administrator.ts';
 import { Broker, defaultLimits } from './broker/broker.ts';
-import { SystemClock, SystemRandom, SystemTurns } from './clock.ts';
+import { SystemRandom, SystemTurns } from './clock.ts';
 import type { Config } from './config.ts';
 import type { HttpServer } from './http/server.ts';
-import type { Clock, Notices, Timer } from './ports.ts';
-import { MemoryLog } from './store/memory-log.ts';
+import type { Clock, MessageLog, Notices, Timer } from './ports.ts';
 import { VERSION } from './version.ts';
 import { Connection, type ConnectionOwner, type ConnectionSettings } from './websocket/connection.ts';
 import type { Listener } from './websocket/listener.ts';
 import type { ConnectionLog, MessageSocket, SocketHandler } from './websocket/message-socket.ts';
 
+/** Where lines about the broker and its connections go. */
 export interface Logs {
   readonly notices: Notices;
   readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
+}
+
+export interface Parts {
+  readonly logs: Logs;
+  readonly clock: Clock;
+  /** Not opened yet: the broker recovers from it. */
+  readonly messageLog: MessageLog;
 }
 
 // What stands around a body at most: names, properties, a header table of 64 KiB. A client sends while its credit is above 0, so its last message
@@ -32,7 +40,7 @@ export class Leveret implements ConnectionOwner {
   readonly broker: Broker;
   readonly #config: Config;
   readonly #logs: Logs;
-  readonly #clock: Clock = new SystemClock();
+  readonly #clock: Clock;
   readonly #settings: ConnectionSettings;
   /** Those in memory; the listener has its own. */
   readonly #connections = new Set<Connection>();
@@ -40,12 +48,14 @@ export class Leveret implements ConnectionOwner {
   #listener: Listener | undefined;
   #isClosed = false;
 
-  constructor(config: Config, logs: Logs) {
+  /** Recovers what the log has kept; throws the log's error when it cannot. */
+  constructor(config: Config, { logs, clock, messageLog }: Parts) {
     this.#config = config;
     this.#logs = logs;
-    const { messageBytes } = config.limits;
+    this.#clock = clock;
+    const { messageBytes, memoryBytes } = config.limits;
     this.broker = new Broker({
-      log: new MemoryLog(),
+      log: messageLog,
       clock: this.#clock,
       random: new SystemRandom(),
       turns: new SystemTurns(),
@@ -53,6 +63,7 @@ export class Leveret implements ConnectionOwner {
       limits: {
         ...defaultLimits,
         messageBytes,
+        memoryBytes,
         publisherWindowBytes: Math.max(defaultLimits.publisherWindowBytes, messageBytes + CONTENT_OVERHEAD_BYTES),
       },
     });

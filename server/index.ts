@@ -4,9 +4,11 @@
 
 import { type Connection, type ConnectOptions, connectOver, type Topology, type Transport } from 'leveret-client';
 import type { Sample } from '../shared/protocol/control.ts';
+import { SystemClock } from './clock.ts';
 import { authority, Leveret, type Logs } from './compose.ts';
 import { type Config, configOf } from './config.ts';
 import { memoryTransport } from './memory-transport.ts';
+import { MemoryLog } from './store/memory-log.ts';
 
 export interface BrokerOptions {
   /** Origins of pages that may connect beside the broker's own. */
@@ -58,7 +60,8 @@ export function createBroker(options: BrokerOptions = {}): EmbeddedBroker {
     user: options.user,
     password: options.password,
   });
-  return new Embedded(new Leveret(config, logsTo(options.log)), config);
+  const leveret = new Leveret(config, { logs: logsTo(options.log), clock: new SystemClock(), messageLog: new MemoryLog() });
+  return new Embedded(leveret, config);
 }
 
 class Embedded implements EmbeddedBroker {

@@ -7,21 +7,23 @@ export const ExitCode = {
   Failure: 1,
   /** The command line was not understood. */
   Usage: 64,
-  /** Input that was named or piped in cannot be read. */
+  /** Input that was named or piped in cannot be read, or a data directory is damaged. */
   BadInput: 65,
   /** No broker answers at the address. */
   Unreachable: 69,
   /** A fault of ours. */
   Internal: 70,
-  /** The port to listen on is taken, or may not be used. */
-  PortUnavailable: 73,
+  /** Another process has the data directory. */
+  DataInUse: 72,
+  /** The port or the data directory cannot be had: taken, not permitted, not possible there. */
+  Unavailable: 73,
   /** A disk or a pipe failed. */
   InputOutput: 74,
   /** It did not happen in the time that was given. */
   Timeout: 75,
   /** The broker refused the user or the password. */
   LoginRefused: 77,
-  /** The configuration is wrong: file, environment or flag. */
+  /** The configuration is wrong: file, environment or flag; or the data directory is of a newer version. */
   Configuration: 78,
   /** Ended by a second SIGINT, before it was done. */
   Interrupted: 130,

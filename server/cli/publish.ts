@@ -15,7 +15,7 @@ const AT_ONCE = 1_000; // unconfirmed publishes: enough to fill a batch each tur
 interface Flags extends ConnectionFlags {
   readonly header?: Pairs;
   readonly property?: Readonly<Record<string, string>>;
-  readonly persistent?: true;
+  readonly transient?: true;
   readonly count: number;
   readonly mandatory?: true;
 }
@@ -27,7 +27,7 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .argument('[body]', '- or nothing: each line of the standard input is a message')
     .option('-H, --header <name=value>', 'a header; may be given again', collectPair)
     .option('-p, --property <name=value>', `a property: ${[...propertyOptions.keys()].join(' ')}`, collectText)
-    .option('--persistent', 'keep the message across a restart of the broker')
+    .option('--transient', 'lost when the broker restarts; else kept, in durable queues')
     .option('--count <number>', 'publish the body this many times', wholeNumber(1), 1)
     .option('--mandatory', 'fail when no queue gets the message')
     .action(async (exchange: string, key: string, body: string | undefined, flags: Flags) => {
@@ -139,8 +139,8 @@ const propertyOptions: ReadonlyMap<string, (text: string) => PublishOptions> = n
   ['appId', (appId) => ({ appId })],
 ]);
 
-function publishOptions({ header, property = {}, persistent, mandatory }: Flags): PublishOptions {
-  let options: PublishOptions = { persistent: persistent === true, unroutable: mandatory ? 'fail' : 'ignore' };
+function publishOptions({ header, property = {}, transient, mandatory }: Flags): PublishOptions {
+  let options: PublishOptions = { persistent: transient !== true, unroutable: mandatory ? 'fail' : 'ignore' };
   if (header !== undefined) options = { ...options, headers: header };
   for (const [name, text] of Object.entries(property)) {
     const option = propertyOptions.get(name);

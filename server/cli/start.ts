@@ -6,10 +6,12 @@
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
+import { SystemClock } from '../clock.ts';
 import { authority, Leveret } from '../compose.ts';
 import { type Config, ConfigError } from '../config.ts';
 import { type LoadedConfig, loadConfig } from '../config-sources.ts';
 import { createLog, noticesTo } from '../log.ts';
+import { MemoryLog } from '../store/memory-log.ts';
 import { VERSION } from '../version.ts';
 import { isLoopback } from '../websocket/listener.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
@@ -40,7 +42,8 @@ async function start(flags: Flags): Promise<void> {
   const { config, warnings } = load(flags);
   const log = createLog(config.logLevel);
   for (const warning of warnings) log.warn(warning);
-  const leveret = new Leveret(config, { notices: noticesTo(log), logFor: (fields) => log.child(fields) });
+  const logs = { notices: noticesTo(log), logFor: (fields: object) => log.child(fields) };
+  const leveret = new Leveret(config, { logs, clock: new SystemClock(), messageLog: new MemoryLog() });
   const stop = stopSignal();
   watchFaults(log);
   const { host, port } = await listen(leveret, config);
@@ -81,9 +84,8 @@ async function listen(leveret: Leveret, config: Config): Promise<{ host: string;
     await leveret.close();
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const other = 'use another one with --http-port, or --http-port 0 for any that is free';
-    if (code === 'EADDRINUSE')
-      throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} is taken by another process`, other);
-    if (code === 'EACCES') throw new CliError(ExitCode.PortUnavailable, `port ${httpPort} on ${host} may not be used by this user`, other);
+    if (code === 'EADDRINUSE') throw new CliError(ExitCode.Unavailable, `port ${httpPort} on ${host} is taken by another process`, other);
+    if (code === 'EACCES') throw new CliError(ExitCode.Unavailable, `port ${httpPort} on ${host} may not be used by this user`, other);
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
       throw new CliError(
         ExitCode.Configuration,

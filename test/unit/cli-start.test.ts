@@ -90,7 +90,7 @@ test('a busy port says which flag to use, and has an exit code of its own', asyn
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
   const started = new Started(['--http-port', String(port)]);
-  expect(await started.ended).toBe(ExitCode.PortUnavailable);
+  expect(await started.ended).toBe(ExitCode.Unavailable);
   expect(started.err).toContain(`port ${port} on 127.0.0.1 is taken`);
   expect(started.err).toContain('--http-port');
   server.close();

@@ -57,7 +57,6 @@ test('publish sends the body once, with its headers and properties', async () =>
     'expiration=60000',
     '-p',
     'contentType=text/csv',
-    '--persistent',
   ];
   const ran = await run(publish, words);
   expect(ran).toEqual({ code: ExitCode.Ok, lines: ['published 1 message'], errors: '' });
@@ -65,6 +64,14 @@ test('publish sends the body once, with its headers and properties', async () =>
   expect(new TextDecoder().decode(message?.bytes)).toBe('hello');
   expect(message?.headers).toEqual({ region: 'eu', tries: 3 });
   expect(message?.properties).toMatchObject({ priority: 4, expiration: '60000', contentType: 'text/csv', deliveryMode: 2 });
+});
+
+test('what publish sends survives a restart, unless it is transient', async () => {
+  const queue = await freshQueue();
+  await run(publish, ['', queue, 'kept']);
+  await run(publish, ['', queue, 'not kept', '--transient']);
+  const modes = [await mq.queue(queue).get({ noAck: true }), await mq.queue(queue).get({ noAck: true })];
+  expect(modes.map((message) => message?.properties.deliveryMode)).toEqual([2, 1]);
 });
 
 test('publish sends each line of its input, and nothing for the line end at the end', async () => {
