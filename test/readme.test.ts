@@ -50,7 +50,7 @@ test.each(snippets)(
   async ({ path, index, code }) => {
     const file = join(folder, `${path.replaceAll('/', '-')}-${index}.mjs`);
     writeFileSync(file, code.replaceAll(DEFAULT_URL, broker.url));
-    const child = spawn(process.execPath, [file], { timeout: 25_000 });
+    const child = spawn(process.execPath, [file], { timeout: 25_000, cwd: folder });
     // Each console.log of these prints one line.
     let [out, err] = ['', ''];
     child.stderr.on('data', (chunk: Buffer) => {

@@ -1,50 +1,14 @@
 // `leveret start` as a process of its own: what it prints, what it refuses, how it ends.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ExitCode } from '../../server/cli/exit-codes.ts';
 import { RawWebSocket } from '../support/raw-web-socket.ts';
-
-const SHIM = fileURLToPath(new URL('../../server/bin/leveret.js', import.meta.url));
-const children: ChildProcess[] = [];
-
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL');
-});
-
-class Started {
-  readonly child: ChildProcess;
-  readonly ended: Promise<number | null>;
-  out = '';
-  err = '';
-
-  constructor(words: readonly string[], environment: Record<string, string> = {}) {
-    this.child = spawn(process.execPath, [SHIM, 'start', ...words], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, ...environment },
-    });
-    children.push(this.child);
-    this.child.stdout?.on('data', (chunk: Buffer) => (this.out += chunk.toString()));
-    this.child.stderr?.on('data', (chunk: Buffer) => (this.err += chunk.toString()));
-    this.ended = once(this.child, 'close').then(([code]) => code);
-  }
-
-  /** The port it prints. */
-  async port(): Promise<number> {
-    for (;;) {
-      const port = /listens on ws:\/\/\S+:(\d+)\/ws/.exec(this.out)?.[1];
-      if (port !== undefined) return Number(port);
-      const ended = await Promise.race([once(this.child.stdout ?? this.child, 'data').then(() => undefined), this.ended]);
-      if (ended !== undefined) throw new Error(`ended with ${ended}: ${this.err}`);
-    }
-  }
-}
+import { freshFolder, SHIM, Started } from '../support/started.ts';
 
 async function login(port: number): Promise<RawWebSocket> {
   const socket = await RawWebSocket.open(port);
@@ -55,7 +19,7 @@ async function login(port: number): Promise<RawWebSocket> {
 }
 
 test('port 0 prints the port it got, /health answers, and SIGTERM ends it with 0', async () => {
-  const started = new Started(['--http-port', '0']);
+  const started = new Started(['--memory', '--http-port', '0']);
   const port = await started.port();
   expect(port).toBeGreaterThan(0);
   const health = await fetch(`http://127.0.0.1:${port}/health`);
@@ -70,7 +34,7 @@ test('port 0 prints the port it got, /health answers, and SIGTERM ends it with 0
 });
 
 test('it says what to type next, and that works', async () => {
-  const started = new Started(['--http-port', '0']);
+  const started = new Started(['--memory', '--http-port', '0']);
   await started.port();
   const commands = [...started.out.matchAll(/^ {2}npx leveret (.*)$/gm)].map((line) => line[1] ?? '');
   expect(commands).toHaveLength(3);
@@ -89,7 +53,7 @@ test('a busy port says which flag to use, and has an exit code of its own', asyn
   await once(server, 'listening');
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  const started = new Started(['--http-port', String(port)]);
+  const started = new Started(['--memory', '--http-port', String(port)]);
   expect(await started.ended).toBe(ExitCode.Unavailable);
   expect(started.err).toContain(`port ${port} on 127.0.0.1 is taken`);
   expect(started.err).toContain('--http-port');
@@ -97,7 +61,7 @@ test('a busy port says which flag to use, and has an exit code of its own', asyn
 });
 
 test('SIGTERM tells clients, waits for what they hold, and closes with 1001', async () => {
-  const started = new Started(['--http-port', '0'], { LEVERET_LIMITS_DRAIN_MS: '60000' });
+  const started = new Started(['--memory', '--http-port', '0'], { LEVERET_LIMITS_DRAIN_MS: '60000' });
   const socket = await login(await started.port());
   await socket.text({ id: 2, op: 'queue.declare', queue: 'q' });
   await socket.text({ id: 3, op: 'consume', handle: 1, queue: 'q', encoding: 'json', prefetch: 1 });
@@ -116,7 +80,7 @@ test('SIGTERM tells clients, waits for what they hold, and closes with 1001', as
 });
 
 test('a client that settles nothing does not hold the end up for longer than configured', async () => {
-  const started = new Started(['--http-port', '0'], { LEVERET_LIMITS_DRAIN_MS: '0' });
+  const started = new Started(['--memory', '--http-port', '0'], { LEVERET_LIMITS_DRAIN_MS: '0' });
   const socket = await login(await started.port());
   await socket.text({ id: 2, op: 'queue.declare', queue: 'q' });
   await socket.text({ id: 3, op: 'publish', key: 'q', body: 'held' });
@@ -128,7 +92,7 @@ test('a client that settles nothing does not hold the end up for longer than con
 });
 
 test('a second signal ends it at once', async () => {
-  const started = new Started(['--http-port', '0'], { LEVERET_LIMITS_DRAIN_MS: '3600000' });
+  const started = new Started(['--memory', '--http-port', '0'], { LEVERET_LIMITS_DRAIN_MS: '3600000' });
   const socket = await login(await started.port());
   await socket.text({ id: 2, op: 'queue.declare', queue: 'q' });
   await socket.text({ id: 3, op: 'publish', key: 'q', body: 'held' });
@@ -141,13 +105,12 @@ test('a second signal ends it at once', async () => {
 });
 
 test('a bad configuration file is named with its line and the nearest key, and has an exit code of its own', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'leveret-start-'));
+  const folder = freshFolder();
   const file = join(folder, 'bad.toml');
   writeFileSync(file, '[limits]\n\nconections = 5\n');
   const started = new Started(['--config', file, '--http-port', '0']);
   expect(await started.ended).toBe(ExitCode.Configuration);
   expect(started.err).toContain(`${file}:3: no setting 'limits.conections': did you mean 'limits.connections'?`);
-  rmSync(folder, { recursive: true });
 });
 
 test.each([
@@ -155,7 +118,7 @@ test.each([
   ['a port that is none', ['--http-port', 'http'], ExitCode.Configuration, /--http-port: 'http-port' must be integer, not "http"/],
   [
     'a host that is none of this machine',
-    ['--http-port', '0', '--host', '203.0.113.1'],
+    ['--memory', '--http-port', '0', '--host', '203.0.113.1'],
     ExitCode.Configuration,
     /203\.0\.113\.1 is no address of this machine/,
   ],
@@ -167,10 +130,10 @@ test.each([
 });
 
 test('listening beyond this machine as guest says how to set a user', async () => {
-  const started = new Started(['--http-port', '0', '--host', '0.0.0.0']);
+  const started = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0']);
   await started.port();
   expect(started.out).toContain('LEVERET_USER');
-  const own = new Started(['--http-port', '0', '--host', '0.0.0.0'], { LEVERET_USER: 'ops', LEVERET_PASSWORD: 'only-here' });
+  const own = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0'], { LEVERET_USER: 'ops', LEVERET_PASSWORD: 'only-here' });
   await own.port();
   expect(own.out).not.toContain('LEVERET_USER');
   expect(own.out + own.err).not.toContain('only-here');
