@@ -1,7 +1,8 @@
 // The processes of this machine, as the lock of a data directory names them: is the one that holds it still there?
 // Always: (1) on Linux a process is its number, when it started and in which boot: a number that was given to another process since is not
 // taken for it; (2) where that cannot be read (another system, a /proc that hides others) the number alone decides, and a process that
-// cannot be asked counts as running: a refusal is better than two writers; (3) one that has ended but was not waited for is not running.
+// cannot be asked counts as running: a refusal is better than two writers; (3) one that has ended but was not waited for is not running; (4) two
+// brokers in one process are two holders: the second one finds the first alive.
 // Refuses to look into other containers: a process that has no number here is not seen, so one data directory belongs to one container.
 
 import { readFileSync } from 'node:fs';
@@ -16,6 +17,8 @@ const STATE = 0;
 const START_TIME = 19;
 const ENDED = new Set(['Z', 'X', 'x']); // zombie, dead
 
+let holders = 0;
+
 export class SystemProcesses implements Processes {
   readonly self: string;
   readonly #proc: string;
@@ -25,7 +28,7 @@ export class SystemProcesses implements Processes {
     this.#proc = proc;
     this.#boot = readText(`${proc}/sys/kernel/random/boot_id`)?.trim().slice(0, 8) ?? UNKNOWN;
     const start = this.#stat(pid)?.[START_TIME];
-    this.self = `${pid} ${start === undefined ? UNKNOWN : `${start}/${this.#boot}`}`;
+    this.self = `${pid} ${start === undefined ? UNKNOWN : `${start}/${this.#boot}`} ${++holders}`;
   }
 
   isAlive(text: string): boolean {

@@ -17,6 +17,12 @@ test('this process runs', () => {
   expect(processes.isAlive(processes.self)).toBe(true);
 });
 
+test('two holders in one process have two names, and both run', () => {
+  const [one, other] = [new SystemProcesses(), new SystemProcesses()];
+  expect(one.self).not.toBe(other.self);
+  expect(other.isAlive(one.self)).toBe(true);
+});
+
 test('another process runs until it has ended', async () => {
   const child = spawn(process.execPath, ['--eval', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] });
   const other = new SystemProcesses(child.pid);
@@ -43,7 +49,7 @@ describe('by what /proc says', () => {
     boot('11111111-2222');
     stat(7, 'node', 'S', 100);
     const { self } = processes(7);
-    expect(self).toBe('7 100/11111111');
+    expect(self).toMatch(/^7 100\/11111111 \d+$/);
     expect(processes(7).isAlive(self)).toBe(true);
     stat(7, 'node', 'R', 101);
     expect(processes(7).isAlive(self)).toBe(false);
@@ -75,11 +81,11 @@ describe('where /proc says nothing', () => {
   const blind = new SystemProcesses(process.pid, join(folder, 'nothing'));
 
   test('the number alone decides', async () => {
-    expect(blind.self).toBe(`${process.pid} -`);
+    expect(blind.self).toMatch(new RegExp(`^${process.pid} - \\d+$`));
     expect(blind.isAlive(blind.self)).toBe(true);
     const child = spawn(process.execPath, ['--eval', ''], { stdio: 'ignore' });
     await once(child, 'exit');
-    expect(blind.isAlive(`${child.pid} -`)).toBe(false);
+    expect(blind.isAlive(`${child.pid} - 1`)).toBe(false);
   });
 
   test('what is no number is nobody', () => {
