@@ -11,6 +11,7 @@ import { MemoryLog } from '../../server/store/memory-log.ts';
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { encodeContent } from '../../shared/content.ts';
 import { NullSink } from './null-sink.ts';
+import { usedBytes } from './process-figures.ts';
 
 const PER_TURN = 100; // publishes in one turn: about a 16 KiB message of them
 const NO_ARGUMENTS: FieldTable = new Map();
@@ -156,15 +157,6 @@ function memoryRow(messages: number): number[] {
   const { readyCount: ready } = engine.session.inspectQueue('q');
   if (ready < messages) throw new Error(`the queue holds ${ready} of ${messages} messages`);
   return [held / ready, run.length];
-}
-
-/** After two collections: heap, and what lies outside of it (slabs, rings). */
-function usedBytes(): number {
-  if (globalThis.gc === undefined) throw new Error('run with --expose-gc');
-  globalThis.gc();
-  globalThis.gc();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
 
 /** Milliseconds from createBroker() to a connection that declared a queue, and those that importing it took. */

@@ -12,6 +12,8 @@ export interface Lane {
 export interface Run {
   readonly messages: number;
   readonly perSecond: number;
+  /** In how many pieces they came back. */
+  readonly answers?: number;
   /** Share of one core that this process used, user and system. */
   readonly busy: number;
 }
@@ -28,6 +30,7 @@ export class Load {
   readonly #windowMessages: number;
   #sent = 0;
   #received = 0;
+  #answers = 0;
   #sending = false;
   #drained: (() => void) | undefined;
   #fail: ((error: Error) => void) | undefined;
@@ -37,9 +40,10 @@ export class Load {
     this.#windowMessages = windowMessages;
   }
 
-  /** Tells that messages came back. */
-  received(count: number): void {
+  /** Tells that messages came back, in one piece or more. */
+  received(count: number, answers = 1): void {
     this.#received += count;
+    this.#answers += answers;
     if (this.#sending) this.fill();
     else if (this.#received >= this.#sent) this.#drained?.();
   }
@@ -64,14 +68,15 @@ export class Load {
     this.#sending = true;
     this.fill();
     await Promise.race([pause(length.warmUpMs), broken]);
-    const before = { at: performance.now(), cpu: process.cpuUsage(), received: this.#received };
+    const before = { at: performance.now(), cpu: process.cpuUsage(), received: this.#received, answers: this.#answers };
     await Promise.race([pause(length.runMs), broken]);
     const seconds = (performance.now() - before.at) / 1_000;
     const cpu = process.cpuUsage(before.cpu);
     const messages = this.#received - before.received;
+    const answers = this.#answers - before.answers;
     this.#sending = false;
     await Promise.race([this.#drain(), broken]);
-    return { messages, perSecond: messages / seconds, busy: (cpu.user + cpu.system) / 1e6 / seconds };
+    return { messages, answers, perSecond: messages / seconds, busy: (cpu.user + cpu.system) / 1e6 / seconds };
   }
 
   async #drain(): Promise<void> {

@@ -12,7 +12,7 @@ import { wireRows } from './rows-wire.ts';
 const USAGE = `npm run bench -- [--smoke] [--only NAME]... [--json]
 
   --smoke       every row for about a second: shows that each still yields a number
-  --only NAME   this row alone; may be given again
+  --only NAME   this row alone; may be given again. Rows that take minutes run only so
   --json        one JSON object a row instead of the table
 `;
 
@@ -20,9 +20,12 @@ interface Outcome {
   readonly row: Row;
   readonly figure?: Figure;
   readonly error?: string;
+  /** It was left out, and why. */
+  readonly skipped?: string;
 }
 
-async function measure(row: Row, effort: Effort): Promise<Outcome> {
+async function measure(row: Row, effort: Effort, isNamed: boolean): Promise<Outcome> {
+  if (row.onlyByName !== undefined && !isNamed) return { row, skipped: `--only ${row.name} runs it (${row.onlyByName})` };
   try {
     const figure = await row.measure(effort);
     if (!Number.isFinite(figure.value)) throw new Error(`answered ${figure.value}, which is no number`);
@@ -32,28 +35,31 @@ async function measure(row: Row, effort: Effort): Promise<Outcome> {
   }
 }
 
+const COLOURS = { pass: 'green', miss: 'yellow', 'no number': 'red', 'left out': 'gray' } as const;
+
 const targetText = ({ target, unit }: Row): string => `${target.at === 'most' ? '<=' : '>='} ${target.value} ${unit}`;
 
-function verdict({ row, figure }: Outcome): 'pass' | 'miss' | 'no number' {
+function verdict({ row, figure, skipped }: Outcome): 'pass' | 'miss' | 'no number' | 'left out' {
+  if (skipped !== undefined) return 'left out';
   if (figure === undefined) return 'no number';
   return meets(row.target, figure.value) ? 'pass' : 'miss';
 }
 
 function json(outcome: Outcome): string {
-  const { row, figure, error } = outcome;
+  const { row, figure, error, skipped } = outcome;
   const { name, what, unit, target } = row;
-  return JSON.stringify({ row: name, what, unit, target, verdict: verdict(outcome), ...figure, ...(error === undefined ? {} : { error }) });
+  return JSON.stringify({ row: name, what, unit, target, verdict: verdict(outcome), ...figure, error, skipped });
 }
 
 function cells(outcome: Outcome): string[] {
-  const { row, figure, error } = outcome;
+  const { row, figure, error, skipped } = outcome;
   const said = verdict(outcome);
-  const notes = [row.what, figure?.note ?? error ?? ''];
+  const notes = [row.what, figure?.note ?? error ?? skipped ?? ''];
   if (figure?.ceiling !== undefined) {
     notes.push(`generator's ceiling ${display(figure.ceiling)}/s${figure.generatorBound === true ? ': generator-bound' : ''}`);
   }
   const result = figure === undefined ? '-' : `${display(figure.value)} ${row.unit}`;
-  const coloured = process.stdout.isTTY ? styleText(said === 'pass' ? 'green' : said === 'miss' ? 'yellow' : 'red', said) : said;
+  const coloured = process.stdout.isTTY ? styleText(COLOURS[said], said) : said;
   return [row.name, result, targetText(row), coloured, notes.filter((note) => note !== '').join('\n')];
 }
 
@@ -80,7 +86,7 @@ async function main(): Promise<number> {
   for (const row of rows) {
     if (values.only.length > 0 && !values.only.includes(row.name)) continue;
     if (process.stderr.isTTY) process.stderr.write(`${row.name} ...\n`);
-    const outcome = await measure(row, values.smoke ? SMOKE : FULL);
+    const outcome = await measure(row, values.smoke ? SMOKE : FULL, values.only.includes(row.name));
     outcomes.push(outcome);
     if (values.json) process.stdout.write(`${json(outcome)}\n`);
   }
@@ -91,7 +97,7 @@ async function main(): Promise<number> {
       `${table.toString()}\nNode ${process.version}, ${cpus().length} cores, ${cpus()[0]?.model ?? 'unknown processor'}\n`,
     );
   }
-  return outcomes.some(({ figure }) => figure === undefined) ? 1 : 0;
+  return outcomes.some(({ figure, skipped }) => figure === undefined && skipped === undefined) ? 1 : 0;
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -24,7 +24,7 @@ export class NullSink implements SessionSink {
     this.delivered++;
     this.deliveredBytes += end - start;
   }
-  confirm(): void {
+  confirm(_publisher: Publisher, _firstSeq: number, _count: number): void {
     // nothing waits for it
   }
   refuse(_publisher: Publisher, _seq: number, error: AmqpError): void {

@@ -3,26 +3,30 @@
 // is ready is an error with what it wrote.
 // Refuses: to measure anything that is not the built output.
 
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 const root = new URL('../../../../', import.meta.url); // from scripts/dist/scripts/bench/
 const READY_MS_MAX = 15_000;
+const STOP_MS_MAX = 20_000; // a broker with a backlog writes it down first
 
 export interface Child {
   readonly url: string;
   readonly process: ChildProcess;
   readonly readyMs: number;
+  /** What it has written, stdout and stderr. */
+  written(): string;
   stop(): Promise<void>;
+  /** kill -9. */
+  kill(): Promise<void>;
 }
 
 /** The built broker, as `leveret start` runs it; `args` say where it keeps messages. */
-export function startBroker(args: readonly string[] = ['--memory']): Promise<Child> {
+export function startBroker(args: readonly string[] = ['--memory'], readyMsMax = READY_MS_MAX): Promise<Child> {
   const shim = fileURLToPath(new URL('server/bin/leveret.js', root));
-  return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0', ...args]);
+  return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0', ...args], readyMsMax);
 }
 
 /** A bare ws server that sends each message back. */
@@ -30,7 +34,12 @@ export function startEcho(): Promise<Child> {
   return startServer([fileURLToPath(new URL('./echo.js', import.meta.url))]);
 }
 
-async function startServer(args: readonly string[]): Promise<Child> {
+/** A bare server that appends what it gets to `file`, and answers after fdatasync. */
+export function startAppend(file: string): Promise<Child> {
+  return startServer([fileURLToPath(new URL('./append-server.js', import.meta.url)), file]);
+}
+
+async function startServer(args: readonly string[], readyMsMax = READY_MS_MAX): Promise<Child> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let written = '';
@@ -39,7 +48,7 @@ async function startServer(args: readonly string[]): Promise<Child> {
     written += chunk.toString();
   });
   const url = await new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(() => fail(`not ready after ${READY_MS_MAX} ms`), READY_MS_MAX);
+    const timer = setTimeout(() => fail(`not ready after ${readyMsMax} ms`), readyMsMax);
     const fail = (why: string): void => {
       clearTimeout(timer);
       child.kill('SIGKILL');
@@ -49,28 +58,38 @@ async function startServer(args: readonly string[]): Promise<Child> {
     child.once('exit', (code) => fail(`ended with ${code} before it was ready`));
     lines.on('line', (line) => {
       written += `${line}\n`;
-      const found = /ws:\/\/[^\s"',]+/.exec(line);
+      const found = /(?:ws|tcp):\/\/[^\s"',]+/.exec(line);
       if (found === null) return;
       clearTimeout(timer);
       resolve(found[0]);
     });
   });
-  return { url, process: child, readyMs: performance.now() - startedAt, stop: () => stop(child) };
+  const readyMs = performance.now() - startedAt;
+  return { url, process: child, readyMs, written: () => written, stop: () => stop(child), kill: () => stop(child, 'SIGKILL') };
 }
 
-async function stop(child: ChildProcess): Promise<void> {
+async function stop(child: ChildProcess, signal: 'SIGTERM' | 'SIGKILL' = 'SIGTERM'): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  const timer = setTimeout(() => child.kill('SIGKILL'), 5_000);
+  child.kill(signal);
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
   await ended;
   clearTimeout(timer);
 }
 
 /** Runs one row of engine.ts in a process of its own and answers what it printed: one JSON array of numbers. */
-export async function runEngine(row: string, ...numbers: number[]): Promise<number[]> {
-  const script = fileURLToPath(new URL('./engine.js', import.meta.url));
-  const child = spawn(process.execPath, ['--expose-gc', script, row, ...numbers.map(String)], { stdio: ['ignore', 'pipe', 'inherit'] });
+export function runEngine(row: string, ...numbers: number[]): Promise<number[]> {
+  return runScript('./engine.js', row, numbers.map(String));
+}
+
+/** The same of durable-engine.ts, with its data in `directory`. */
+export function runDurableEngine(row: string, directory: string, ...numbers: number[]): Promise<number[]> {
+  return runScript('./durable-engine.js', row, [directory, ...numbers.map(String)]);
+}
+
+async function runScript(path: string, row: string, args: readonly string[]): Promise<number[]> {
+  const script = fileURLToPath(new URL(path, import.meta.url));
+  const child = spawn(process.execPath, ['--expose-gc', script, row, ...args], { stdio: ['ignore', 'pipe', 'inherit'] });
   let printed = '';
   child.stdout.on('data', (chunk: Buffer) => {
     printed += chunk.toString();
@@ -80,13 +99,4 @@ export async function runEngine(row: string, ...numbers: number[]): Promise<numb
   const answer: unknown = JSON.parse(printed);
   if (!Array.isArray(answer) || !answer.every((value) => typeof value === 'number')) throw new Error(`row ${row} printed no numbers`);
   return answer;
-}
-
-/** Resident memory of a process in bytes. */
-export function residentBytes(pid: number): number {
-  if (process.platform === 'linux') {
-    const found = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
-    if (found !== null) return Number(found[1]) * 1024;
-  }
-  return Number(execFileSync('ps', ['-o', 'rss=', '-p', String(pid)], { encoding: 'utf8' })) * 1024;
 }

@@ -89,6 +89,13 @@ export class RawSocket {
     this.#stream.write(frames);
   }
 
+  /** The same from several buffers, in one call of the system. */
+  writeAll(frames: readonly Buffer[]): void {
+    if (frames.length > 1) this.#stream.cork();
+    for (const some of frames) this.#stream.write(some);
+    if (frames.length > 1) this.#stream.uncork();
+  }
+
   async close(): Promise<void> {
     this.onClose = () => undefined;
     const closed = once(this.#socket, 'close');

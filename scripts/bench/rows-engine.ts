@@ -2,7 +2,8 @@
 // Always: each run has a fresh process, so that no row inherits another's heap or compiled code.
 
 import { pause } from './load.ts';
-import { residentBytes, runEngine, startBroker } from './processes.ts';
+import { residentBytes } from './process-figures.ts';
+import { runEngine, startBroker } from './processes.ts';
 import { display, type Effort, type Figure, median, type Row } from './row.ts';
 
 /** Runs an engine row `rounds` times; `pick` makes one figure of what a run printed. */

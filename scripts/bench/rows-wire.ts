@@ -3,62 +3,21 @@
 // of the subject alternate, and the ratio is taken pair by pair; (3) the generator's own ceiling stands beside the result.
 
 import { openClient } from './client-lane.ts';
-import type { Run, RunLength } from './load.ts';
+import { against, once, type Subject } from './pairs.ts';
 import { startBroker, startEcho } from './processes.ts';
 import { openEcho, openQueue, type Parcel, parcel } from './raw-lanes.ts';
-import { display, type Effort, type Figure, median, type Row } from './row.ts';
+import type { Effort, Figure, Row } from './row.ts';
 
 const BODY_BYTES = 100;
 const MESSAGE_BYTES = 16_384;
 const QUEUE = 'bench';
-
-interface Subject {
-  run(length: RunLength): Promise<Run>;
-}
-
-/** Opens a subject, uses it once, closes it: no run inherits a connection or a queue from the one before. */
-const once = (open: () => Promise<{ readonly load: Subject; close(): Promise<void> }>): Subject => ({
-  async run(length) {
-    const opened = await open();
-    const run = await opened.load.run(length);
-    await opened.close();
-    return run;
-  },
-});
-
-async function against(effort: Effort, baseline: Subject, subject: Subject): Promise<Figure> {
-  const ratios: number[] = [];
-  const rates: number[] = [];
-  const echoes: number[] = [];
-  const ceilings: number[] = [];
-  for (let round = 0; round < effort.rounds; round++) {
-    const echo = await baseline.run(effort);
-    const run = await subject.run(effort);
-    echoes.push(echo.perSecond);
-    rates.push(run.perSecond);
-    ratios.push(run.perSecond / echo.perSecond);
-    ceilings.push(run.perSecond / run.busy);
-  }
-  const rate = median(rates);
-  const ceiling = median(ceilings);
-  return {
-    value: median(ratios),
-    note: `${display(rate)} messages/s; echo ${display(median(echoes))}`,
-    ceiling,
-    generatorBound: ceiling < 1.2 * rate,
-  };
-}
 
 async function measure(effort: Effort, load: Parcel, subject: (brokerUrl: string) => Subject): Promise<Figure> {
   const echo = await startEcho();
   try {
     const broker = await startBroker();
     try {
-      return await against(
-        effort,
-        once(() => openEcho(echo.url, load)),
-        subject(broker.url),
-      );
+      return await against(effort, { baseline: once(() => openEcho(echo.url, load)), subject: subject(broker.url), name: 'echo' });
     } finally {
       await broker.stop();
     }
