@@ -1,18 +1,21 @@
 // The broker: its vhosts and sessions, and the turn in which everything that was asked is carried out. hot
 // Always: (1) input only marks what is to be done; one deferred end of turn dispatches queues, commits the log, confirms, and flushes every
-// touched session once; (2) nothing is confirmed before the log calls it durable; (3) one queue has at most its share of a turn; (4) under a
-// memory alarm publishers get no credit while consumers drain on.
+// touched session once; (2) nothing is confirmed before the log calls it durable; (3) one queue has at most its share of a turn; (4) when the
+// log has lost track, every session is ended and nothing more is dispatched, stored or confirmed.
 // Refuses: sockets, files, timers of its own, logging: ports.ts has what it may ask of the world.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Sample } from '../../shared/protocol/control.ts';
-import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, Recovered, RecoverySink, Stored, Turns } from '../ports.ts';
+import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, Turns } from '../ports.ts';
+import { Alarms } from './alarms.ts';
 import type { DeadLetters } from './dead-letter.ts';
 import { Schedule } from './expiry.ts';
+import { HiddenQueues } from './hidden-queues.ts';
 import { generateName } from './names.ts';
 import { Queue } from './queue.ts';
-import { readQueueSettings } from './queue-arguments.ts';
-import { REPLY_TO, ReplyConsumers } from './reply-to.ts';
+import { QueueNumbers } from './queue-numbers.ts';
+import { Recovery } from './recovery.ts';
+import { ReplyConsumers } from './reply-to.ts';
 import { Router } from './router.ts';
 import { Session } from './session.ts';
 import type { SessionSink } from './session-sink.ts';
@@ -30,6 +33,8 @@ export interface BrokerLimits {
   readonly publisherWindowBytes: number;
   readonly consumersPerSession: number;
   readonly unackedBytesPerSession: number;
+  /** What a transaction may hold: its publishes, and 128 bytes for each operation. */
+  readonly transactionBytes: number;
 }
 
 export const defaultLimits: BrokerLimits = {
@@ -39,6 +44,7 @@ export const defaultLimits: BrokerLimits = {
   publisherWindowBytes: 8 * 1024 * 1024,
   consumersPerSession: 1_000,
   unackedBytesPerSession: 64 * 1024 * 1024,
+  transactionBytes: 24 * 1024 * 1024, // one record of the log, which holds at most 32 MiB; one message of the largest size fits
 };
 
 export interface BrokerOptions {
@@ -48,6 +54,8 @@ export interface BrokerOptions {
   readonly turns: Turns;
   readonly notices: Notices;
   readonly limits: BrokerLimits;
+  /** The log cannot go on, and neither can this broker: every session has been ended. Its process should end too. */
+  readonly onFault?: (cause: Error) => void;
 }
 
 /** Who a session speaks for. */
@@ -64,9 +72,8 @@ interface Waiting {
 }
 
 const TOLD_CYCLES_MAX = 1_000; // cycles that the log tells of
-const ALARM_CLEARS_AT = 0.8; // of memoryBytes: hysteresis, or the alarm would flutter
 
-export class Broker implements LogListener, RecoverySink {
+export class Broker implements LogListener {
   readonly log: MessageLog;
   readonly clock: Clock;
   readonly notices: Notices;
@@ -74,30 +81,31 @@ export class Broker implements LogListener, RecoverySink {
   readonly schedule: Schedule;
   readonly router: Router;
   readonly replyConsumers: ReplyConsumers;
+  readonly alarms = new Alarms(this);
+  readonly queueNumbers = new QueueNumbers((definition) => this.#define(definition));
+  readonly hiddenQueues = new HiddenQueues(this);
   /** Sessions with publishes that are not confirmed yet. */
   readonly unconfirmed = new Set<Session>();
-  /** The memory alarm. */
-  isBlocked = false;
   publishedCount = 0;
   unroutableCount = 0;
 
   readonly #random: Random;
   readonly #turns: Turns;
   readonly #vhosts = new Map<string, Vhost>();
-  readonly #replyQueues = new Map<Vhost, Queue>();
-  readonly #queuesByNumber = new Map<number, Queue>();
+  readonly #recovery = new Recovery(this.#vhosts, this.queueNumbers);
+  readonly #onFault: ((cause: Error) => void) | undefined;
   readonly #sessions = new Set<Session>();
   #touchedQueues: Queue[] = [];
   #touchedDeadLetters: DeadLetters[] = [];
   #touchedSessions: Session[] = [];
   #waiting: Waiting[] = [];
   readonly #toldCycles = new Set<string>();
-  #nextQueueNumber = 1;
   #isTurnDeferred = false;
   #isCommitting = false;
   /** 0: not asked yet in this turn. */
   #turnAt = 0;
   #isClosed = false;
+  #isLogClosed = false;
   readonly #endTurnTask = (): void => this.#endTurn();
 
   constructor(options: BrokerOptions) {
@@ -107,6 +115,7 @@ export class Broker implements LogListener, RecoverySink {
     this.limits = options.limits;
     this.#random = options.random;
     this.#turns = options.turns;
+    this.#onFault = options.onFault;
     this.schedule = new Schedule(options.clock, () => {
       this.#turnAt = this.clock.now();
       this.schedule.run(this.#turnAt);
@@ -115,8 +124,13 @@ export class Broker implements LogListener, RecoverySink {
     this.router = new Router(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
     this.#addVhost('/');
-    this.log.open(this, this);
-    this.#queuesByNumber.clear();
+    try {
+      this.log.open(this.#recovery, this);
+    } catch (error) {
+      this.#stop(); // what was restored so far has set alarms
+      throw error;
+    }
+    if (!this.#isClosed) this.#recovery.finish(this.log, this.now());
   }
 
   get sessionCount(): number {
@@ -127,7 +141,13 @@ export class Broker implements LogListener, RecoverySink {
     return this.#vhosts.get(name);
   }
 
+  /** Publishers are held back. */
+  get isBlocked(): boolean {
+    return this.alarms.isBlocked;
+  }
+
   openSession(sink: SessionSink, identity: Identity): Session {
+    if (this.#isClosed) throw new AmqpError(ReplyCode.InternalError, 'the broker is closed');
     const vhost = this.#vhosts.get(identity.vhost);
     if (vhost === undefined) throw new AmqpError(ReplyCode.NotAllowed, `vhost '${identity.vhost}' not found`, { path: '/vhost' });
     const session = new Session(this, vhost, this.randomName(), identity, sink);
@@ -147,14 +167,28 @@ export class Broker implements LogListener, RecoverySink {
 
   /** Ends every session at once, and the log; resolves when the log is done. */
   async close(): Promise<void> {
-    if (this.#isClosed) return;
+    if (!this.#isClosed) {
+      this.#endSessions(new AmqpError(ReplyCode.ConnectionForced, 'broker shut down')); // what is unacked goes back, into the log
+      for (const vhost of this.#vhosts.values()) for (const queue of vhost.queues.values()) queue.deadLetters?.giveBack();
+      this.#recovery.defineSeqs(this.log);
+      this.#stop();
+    }
+    if (this.#isLogClosed) return;
+    this.#isLogClosed = true;
+    await this.log.close();
+  }
+
+  #endSessions(error: AmqpError): void {
     for (const session of [...this.#sessions]) {
-      session.sink.close(new AmqpError(ReplyCode.ConnectionForced, 'broker shut down'));
+      session.sink.close(error);
       session.close();
     }
+  }
+
+  #stop(): void {
     this.#isClosed = true;
+    this.#waiting = [];
     this.schedule.close();
-    await this.log.close();
   }
 
   // The turn.
@@ -212,10 +246,11 @@ export class Broker implements LogListener, RecoverySink {
     if (this.#isClosed) return;
     this.#turnAt = this.clock.now();
     this.#dispatchQueues();
-    this.#watchMemory();
+    this.alarms.watchMessages(this.log.memoryBytes, this.limits.memoryBytes);
     this.#isCommitting = true;
     this.log.commit();
     this.#isCommitting = false;
+    if (this.#isClosed) return; // the log has failed
     this.#confirm(this.log.durableLsn);
     this.#flushSessions();
     this.#turnAt = 0;
@@ -252,26 +287,16 @@ export class Broker implements LogListener, RecoverySink {
     }
   }
 
-  #watchMemory(): void {
-    const { memoryBytes } = this.limits;
-    if (!this.isBlocked && this.log.memoryBytes > memoryBytes) {
-      this.isBlocked = true;
-      this.notices.notice({
-        kind: 'memory.alarm',
-        severity: 'warn',
-        text: 'publishers are held back: messages use too much memory',
-        fields: { bytes: this.log.memoryBytes, limit: memoryBytes },
-      });
-      for (const session of this.#sessions) session.tellBlocked();
-    } else if (this.isBlocked && this.log.memoryBytes < memoryBytes * ALARM_CLEARS_AT) {
-      this.isBlocked = false;
-      this.notices.notice({
-        kind: 'memory.alarm.cleared',
-        severity: 'info',
-        text: 'publishers go on',
-        fields: { bytes: this.log.memoryBytes },
-      });
-      for (const session of this.#sessions) this.touchSession(session);
+  /** The process as a whole uses too much memory, or no longer does: whoever watches it says so, with hysteresis. */
+  memoryAlarm(isOver: boolean): void {
+    this.alarms.process(isOver);
+  }
+
+  /** The first alarm began, or the last is over. */
+  blockedChanged(): void {
+    for (const session of this.#sessions) {
+      if (this.isBlocked) session.tellBlocked();
+      else this.touchSession(session);
     }
   }
 
@@ -297,64 +322,30 @@ export class Broker implements LogListener, RecoverySink {
 
   /** Whether what was sent is stored is not known: every connection must learn that its open confirms are void. */
   unknown(_fromLsn: Lsn, cause: Error): void {
+    this.#isClosed = true;
     this.notices.notice({
       kind: 'log.unknown',
       severity: 'error',
       text: 'the fate of recent publishes is unknown: connections are closed',
       fields: { cause: cause.message },
     });
-    for (const session of [...this.#sessions]) {
-      session.sink.close(new AmqpError(ReplyCode.InternalError, 'the message log lost track of recent publishes'));
-      session.close();
-    }
+    this.#endSessions(new AmqpError(ReplyCode.InternalError, 'the message log lost track of recent publishes'));
+    this.#stop();
+    this.#onFault?.(cause);
   }
 
-  blocked(_reason: string | undefined): void {
-    this.wake();
+  blocked(reason: string | undefined): void {
+    this.alarms.disk(reason);
   }
 
   topology(): readonly Definition[] {
-    return [];
-  }
-
-  // Recovery.
-
-  definition(definition: Definition): void {
-    const vhost = this.#vhosts.get(String(definition['vhost']));
-    vhost?.restore(definition);
-  }
-
-  message(queueNumber: number, stored: Stored): boolean {
-    const queue = this.#queuesByNumber.get(queueNumber);
-    queue?.restore(stored);
-    return queue !== undefined;
-  }
-
-  recovered({ queueNumberMax }: Recovered): void {
-    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, queueNumberMax + 1);
+    return this.#recovery.topology();
   }
 
   // What vhosts and sessions ask for.
 
   randomName(): string {
     return generateName('', this.#random);
-  }
-
-  /** A queue that nobody can name: what a tap holds until its session has taken it. */
-  createTap(vhost: Vhost, owner: object, buffer: number): Queue {
-    const name = `amq.tap-${this.randomName()}`;
-    const args = new Map([['x-max-length', buffer]]);
-    return this.#hiddenQueue(vhost, name, owner, args, true);
-  }
-
-  /** What consumers of direct reply-to consume from: always empty. */
-  replyQueue(vhost: Vhost): Queue {
-    let queue = this.#replyQueues.get(vhost);
-    if (queue === undefined) {
-      queue = this.#hiddenQueue(vhost, REPLY_TO, undefined, new Map(), false);
-      this.#replyQueues.set(vhost, queue);
-    }
-    return queue;
   }
 
   /** Told once for each pair of queues; the source counts every message. */
@@ -370,39 +361,26 @@ export class Broker implements LogListener, RecoverySink {
     });
   }
 
-  #hiddenQueue(vhost: Vhost, name: string, owner: object | undefined, args: Map<string, number>, isTap: boolean): Queue {
-    const settings = readQueueSettings(args, { vhost: vhost.name, queue: name });
-    return new Queue(this, vhost, {
-      name,
-      number: this.#nextQueueNumber++,
-      durable: false,
-      autoDelete: false,
-      exclusiveOwner: owner,
-      arguments: args,
-      settings,
-      isTap,
-    });
-  }
-
   #addVhost(name: string): void {
     this.#vhosts.set(
       name,
       new Vhost(name, {
         random: this.#random,
         createQueue: (vhost: Vhost, queueName: string, options: QueueOptions): Queue => this.#createQueue(vhost, queueName, options),
-        define: (definition: Definition): void => {
-          this.log.define(definition);
-          this.wake();
-        },
+        define: (definition: Definition): void => this.#define(definition),
       }),
     );
   }
 
+  #define(definition: Definition): void {
+    this.log.define(definition);
+    this.wake();
+  }
+
   #createQueue(vhost: Vhost, name: string, options: QueueOptions): Queue {
-    const number = options.number ?? this.#nextQueueNumber;
-    this.#nextQueueNumber = Math.max(this.#nextQueueNumber, number + 1);
+    const number = options.number ?? this.queueNumbers.take();
     const queue = new Queue(this, vhost, { ...options, name, number, isTap: false });
-    if (options.number !== undefined) this.#queuesByNumber.set(number, queue);
+    if (options.number !== undefined) this.#recovery.add(queue);
     return queue;
   }
 }

@@ -83,6 +83,15 @@ export class DeadLetters implements ReadWaiter {
     this.#broker.touchDeadLetters(this);
   }
 
+  /** The broker closes: what a consumer had before stands in its queue again after a restart, and says so. */
+  giveBack(): void {
+    for (let letter = this.#waiting.shift(); letter !== undefined; letter = this.#waiting.shift()) {
+      const { stored, reason } = letter;
+      if (reason === 'rejected') stored.flags |= MessageFlag.Redelivered;
+      this.#broker.log.requeue(this.#queue.number, stored.seq, stored.slab, stored.flags, stored.deliveryCount);
+    }
+  }
+
   /** The queue is going: so are these. */
   drop(): void {
     this.#broker.schedule.clear(this.#retry);

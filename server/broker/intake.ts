@@ -52,14 +52,20 @@ export class Intake {
   /** Takes bytes[start, end), one whole content run. Throws 502 when it does not parse, 506 when credit is overdrawn. */
   publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
     publisher.spend(end - start + 1); // and the flags octet of its frame
-    const content = this.#content.read(bytes, start, end);
-    if (!content.isComplete) throw new AmqpError(ReplyCode.SyntaxError, 'malformed content: body shorter than its header says');
+    const content = this.parse(bytes, start, end);
     try {
       this.#take(publisher, content, mandatory);
     } catch (error) {
       if (!(error instanceof AmqpError)) throw error;
       publisher.refused(error);
     }
+  }
+
+  /** The content, until the next call. Throws 502. */
+  parse(bytes: Uint8Array, start: number, end: number): Content {
+    const content = this.#content.read(bytes, start, end);
+    if (!content.isComplete) throw new AmqpError(ReplyCode.SyntaxError, 'malformed content: body shorter than its header says');
+    return content;
   }
 
   #take(publisher: Publisher, sent: Content, mandatory: boolean): void {
@@ -70,13 +76,13 @@ export class Intake {
     if (route === undefined) {
       const key = content.key;
       if (content.keyStart === content.start + 1 && isReplyName(key)) {
-        this.#session.reply(key, content.flags === 0 ? content : this.#checked(content));
+        this.#session.reply(key, content.flags === 0 ? content : this.checked(content));
         publisher.stored(1, 0);
         return;
       }
-      route = this.#findRoute(content, key);
+      route = this.findRoute(content, key);
     }
-    if (content.flags !== 0) content = this.#checked(content);
+    if (content.flags !== 0) content = this.checked(content);
     broker.publishedCount++;
     const { queues, routedCount } = route;
     if (routedCount === 0) {
@@ -89,14 +95,14 @@ export class Intake {
       }
     }
     if (broker.isBlocked && publisher.handle === 0)
-      throw new AmqpError(ReplyCode.ResourceError, 'publishers are blocked: low on memory', {
+      throw new AmqpError(ReplyCode.ResourceError, `publishers are blocked: ${broker.alarms.reason}`, {
         hint: 'wait for the unblocked event and publish again',
       });
     this.#store(publisher, content, queues, routedCount);
   }
 
   /** Finds the route of `content`: the previous one, one that was found before, or by asking the router. */
-  #findRoute(content: Content, key: string): Route {
+  findRoute(content: Content, key: string): Route {
     const { vhost } = this.#session;
     const hasExtras = content.headersStart !== 0 && hasExtraKeys(content);
     const slot = hasExtras ? this.#ownRoute : vhost.routes.slotFor(content);
@@ -121,7 +127,7 @@ export class Intake {
   }
 
   /** Checks the properties that mean something to the broker, and rewrites those that it owns. */
-  #checked(content: Content): Content {
+  checked(content: Content): Content {
     const { userId, replyTo } = content;
     const { user } = this.#session.identity;
     if (userId !== undefined && userId !== user)
@@ -143,19 +149,12 @@ export class Intake {
     const now = broker.now();
     const expirationMs = readExpiration(content.expiration);
     const append = this.#append;
-    append.begin(
-      content.bytes,
-      content.start,
-      content.end,
-      content.bodyBytes,
-      content.deliveryMode === PERSISTENT ? MessageFlag.Persistent : 0,
-    );
+    append.begin(content.bytes, content.start, content.end, content.bodyBytes, messageFlags(content));
     const refusal = this.#admit(content, queues, expirationMs, now);
     let lsn = 0;
     if (append.count > 0) {
       lsn = broker.log.append(append);
-      if (lsn === REFUSED)
-        throw new AmqpError(ReplyCode.ResourceError, 'the message log is full', { hint: 'let consumers catch up and publish again' });
+      if (lsn === REFUSED) throw logFull();
     }
     if (this.#someWait) this.#enqueueAround(publisher, refusal, expirationMs, routedCount, lsn, now);
     else {
@@ -221,8 +220,17 @@ export class Intake {
   }
 }
 
+/** What queues keep of the properties. */
+export function messageFlags(content: Content): number {
+  return content.deliveryMode === PERSISTENT ? MessageFlag.Persistent : 0;
+}
+
+export function logFull(): AmqpError {
+  return new AmqpError(ReplyCode.ResourceError, 'the message log is full', { hint: 'let consumers catch up and publish again' });
+}
+
 /** Milliseconds; Infinity when there is none. Refused with RabbitMQ's reasons, which are Erlang's reading of an integer. */
-function readExpiration(expiration: string | undefined): number {
+export function readExpiration(expiration: string | undefined): number {
   if (expiration === undefined) return Number.POSITIVE_INFINITY;
   const digits = /^[+-]?\d+/.exec(expiration)?.[0];
   const expirationMs = Number(digits);

@@ -17,7 +17,7 @@ import type { Binding } from './exchange.ts';
 import { Alarm, MessageDeadlines } from './expiry.ts';
 import { HeldPublishes } from './held-publishes.ts';
 import type { QueueSettings } from './queue-arguments.ts';
-import { ReadyIndex } from './ready-index.ts';
+import { ReadyLevels } from './ready-levels.ts';
 import { Roster } from './roster.ts';
 import type { Vhost } from './vhost.ts';
 
@@ -71,18 +71,20 @@ export class Queue implements ReadWaiter {
   /** In the broker's list of queues to dispatch. */
   isTouched = false;
   isDeleted = false;
-  readyCount = 0;
-  readyBytes = 0;
   unackedCount = 0;
 
   readonly #broker: Broker;
-  readonly #levels: (ReadyIndex | undefined)[] = [];
+  readonly #ready = new ReadyLevels();
   readonly #lengthMax: number;
   readonly #bytesMax: number;
   readonly #isLimited: boolean;
-  #topPriority = 0;
   #nextSeq = 1;
+  /** The #nextSeq that the log was told of. */
+  #definedSeq = 1;
+  #isConsumed = false;
   #isReading = false;
+  /** The latest deadline that was restored. */
+  #restoredDeadline = 0;
   #deadlines: MessageDeadlines | undefined;
   readonly #deadlineAlarm = new Alarm((now) => this.#expireDue(now));
   readonly #idleAlarm = new Alarm((now) => this.#checkIdle(now));
@@ -113,18 +115,24 @@ export class Queue implements ReadWaiter {
   get consumerCount(): number {
     return this.roster.count;
   }
+  get readyCount(): number {
+    return this.#ready.count;
+  }
+  get readyBytes(): number {
+    return this.#ready.bytes;
+  }
 
   /** The place of the next message in this queue's life. */
   takeSeq(): number {
     return this.#nextSeq++;
   }
 
-  /** Whether one more body fits; a consumer that is ready empties the queue first. */
-  hasRoom(bodyBytes: number, now: number): boolean {
-    if (!this.#isLimited || !this.#overflows(bodyBytes)) return true;
+  /** Whether `count` more bodies of `bodyBytes` together fit; a consumer that is ready empties the queue first. */
+  hasRoom(bodyBytes: number, now: number, count = 1): boolean {
+    if (!this.#isLimited || !this.#overflows(bodyBytes, count)) return true;
     if (this.settings.overflow === 'drop-head') return true;
     this.dispatch(now);
-    return !this.#overflows(bodyBytes);
+    return !this.#overflows(bodyBytes, count);
   }
 
   /** Until when a message that arrives `now` with this expiration (Infinity: none) may wait; 0 = for ever. */
@@ -142,7 +150,7 @@ export class Queue implements ReadWaiter {
   enqueue(stored: Stored, now: number): void {
     this.counts.published++;
     if (stored.deadline !== 0 && stored.deadline <= now) this.#expireDue(now); // so that the dispatch below meets this one alone
-    this.#ready(stored).push(stored);
+    this.#ready.push(stored);
     if (stored.deadline !== 0) {
       this.#watch(stored, stored.deadline < now + this.settings.messageTtlMs);
       if (stored.deadline <= now) {
@@ -160,12 +168,32 @@ export class Queue implements ReadWaiter {
     this.#bury(stored, reason);
   }
 
-  /** Puts back what the log kept over a restart, in the order of seq. */
+  /** Puts back what the log kept over a restart, in the order of seq. `enforceLimits` and what is due follow when the log is open. */
   restore(stored: Stored): void {
     this.counts.published++;
-    this.#nextSeq = Math.max(this.#nextSeq, stored.seq + 1);
-    this.#ready(stored).push(stored);
-    if (stored.deadline !== 0) this.#watch(stored, true);
+    this.continueAt(stored.seq + 1);
+    if (stored.deliveryCount > this.settings.deliveryLimit && this.deadLetters !== undefined) {
+      this.deadLetters.push(stored, 'delivery_limit'); // it waited to leave when the broker was closed
+      return;
+    }
+    this.#ready.push(stored);
+    if (stored.deadline === 0) return;
+    // with a TTL for the queue deadlines mostly come in order, and a backlog of millions must not stand in a heap
+    this.#watch(stored, this.settings.messageTtlMs === Number.POSITIVE_INFINITY || stored.deadline < this.#restoredDeadline);
+    this.#restoredDeadline = Math.max(this.#restoredDeadline, stored.deadline);
+  }
+
+  /** No message gets a seq below this one. */
+  continueAt(seq: number): void {
+    this.#nextSeq = Math.max(this.#nextSeq, seq);
+  }
+  get nextSeq(): number {
+    return this.#nextSeq;
+  }
+  /** The next seq, where the log is still to be told of it; else 0. */
+  seqToDefine(): number {
+    if (!this.durable || this.#definedSeq === this.#nextSeq) return 0;
+    return (this.#definedSeq = this.#nextSeq);
   }
 
   /** Hands messages to consumers until one or the other runs out; what is due at `asOf` expires instead. True when its share of the turn is used up. */
@@ -173,13 +201,13 @@ export class Queue implements ReadWaiter {
     if (this.#isReading) return false;
     const stored = this.#stored;
     const view = this.#view;
-    for (let left = ROUND_MESSAGES_MAX; this.readyCount > 0; left--) {
+    for (let left = ROUND_MESSAGES_MAX; this.#ready.count > 0; left--) {
       if (left === 0) return true;
       const consumer = this.roster.next();
       if (consumer === undefined) return false;
-      const level = this.#peek(stored);
+      this.#ready.peek(stored);
       if (stored.deadline !== 0 && stored.deadline <= asOf) {
-        this.#remove(level, stored);
+        this.#remove(stored);
         this.#bury(stored, 'expired');
         continue;
       }
@@ -187,7 +215,7 @@ export class Queue implements ReadWaiter {
         this.#isReading = true;
         return false;
       }
-      this.#remove(level, stored);
+      this.#remove(stored);
       consumer.session.deliver(consumer, stored, view);
     }
     return false;
@@ -202,15 +230,16 @@ export class Queue implements ReadWaiter {
   /** Shows the message a get would take, or undefined; the log may answer later (`waiter`), then `view.bytes` is not set. */
   peekForGet(now: number, view: View, waiter: ReadWaiter): Stored | 'later' | undefined {
     this.used();
+    this.#consumed();
     const stored = this.#stored;
-    while (this.readyCount > 0) {
-      const level = this.#peek(stored);
+    while (this.#ready.count > 0) {
+      this.#ready.peek(stored);
       if (stored.deadline === 0 || stored.deadline > now) {
         if (!this.#broker.log.read(stored.slab, stored.offset, stored.length, view, waiter)) return 'later';
-        this.#remove(level, stored);
+        this.#remove(stored);
         return stored;
       }
-      this.#remove(level, stored);
+      this.#remove(stored);
       this.#bury(stored, 'expired');
     }
     return undefined;
@@ -226,9 +255,13 @@ export class Queue implements ReadWaiter {
 
   /** A consumer is done with an unacked message. */
   settle(stored: Stored): void {
+    this.settledInLog();
+    this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
+  }
+  /** The same, where a record of the log has said so already (a transaction's). */
+  settledInLog(): void {
     this.unackedCount--;
     this.counts.acked++;
-    this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
   }
 
   /** An unacked message returns to its place; `isCounted`: as a failed delivery. When all that come back together are back, `enforceLimits`. */
@@ -245,12 +278,12 @@ export class Queue implements ReadWaiter {
       return;
     }
     this.counts.requeued++;
-    this.#broker.log.requeue(this.number, stored.seq, stored.flags, stored.deliveryCount);
+    this.#broker.log.requeue(this.number, stored.seq, stored.slab, stored.flags, stored.deliveryCount);
     if (stored.deadline !== 0 && stored.deadline <= now) {
       this.#bury(stored, 'expired');
       return;
     }
-    this.#ready(stored).giveBack(stored);
+    this.#ready.giveBack(stored);
     if (stored.deadline !== 0) this.#watch(stored, true);
     this.#broker.touch(this);
   }
@@ -269,6 +302,7 @@ export class Queue implements ReadWaiter {
 
   addConsumer(consumer: Consumer): void {
     this.roster.add(consumer);
+    this.#consumed();
     this.#broker.touch(this);
   }
 
@@ -316,70 +350,42 @@ export class Queue implements ReadWaiter {
     return this.#dropReady();
   }
 
+  /** Before anything is delivered: after a crash the log calls all that is here redelivered. */
+  #consumed(): void {
+    if (this.#isConsumed || !this.durable) return;
+    this.#isConsumed = true;
+    this.#broker.log.consumed(this.number);
+  }
+
   // Ready.
 
-  #ready(stored: Stored): ReadyIndex {
-    const { priority } = stored;
-    this.readyCount++;
-    this.readyBytes += stored.bodyBytes;
-    if (priority > this.#topPriority) this.#topPriority = priority;
-    let level = this.#levels[priority];
-    if (level === undefined) {
-      while (this.#levels.length <= priority) this.#levels.push(undefined); // no holes: a sparse array is slow
-      level = this.#levels[priority] = new ReadyIndex(priority);
-    }
-    return level;
+  #remove(stored: Stored): void {
+    this.#ready.shift(stored);
+    this.#left();
   }
-
-  /** Fills `into` with the first message of the highest level. There is one: readyCount says so. */
-  #peek(into: Stored): ReadyIndex {
-    for (;;) {
-      const level = this.#levels[this.#topPriority];
-      if (level?.peek(into)) return level;
-      invariant(this.#topPriority > 0, 'readyCount counts what the levels hold');
-      this.#topPriority--;
-    }
-  }
-
-  #remove(level: ReadyIndex, stored: Stored): void {
-    level.shift();
-    this.#left(stored);
-  }
-  #left(stored: Stored): void {
-    this.readyCount--;
-    this.readyBytes -= stored.bodyBytes;
+  #left(): void {
     if (this.held !== undefined) this.#broker.touch(this);
   }
 
-  #overflows(bodyBytes: number): boolean {
-    return this.readyCount + 1 > this.#lengthMax || this.readyBytes + bodyBytes > this.#bytesMax;
+  #overflows(bodyBytes: number, count = 0): boolean {
+    return this.#ready.count + count > this.#lengthMax || this.#ready.bytes + bodyBytes > this.#bytesMax;
   }
 
   #dropOverflow(now: number): void {
-    if (this.readyCount <= this.#lengthMax && this.readyBytes <= this.#bytesMax) return;
+    if (!this.#overflows(0)) return;
     if (this.settings.overflow !== 'drop-head') return; // a requeue may overfill it; only drop-head makes room
     this.dispatch(now);
     const stored = this.#stored;
-    let priority = 0;
-    while (this.readyCount > this.#lengthMax || this.readyBytes > this.#bytesMax) {
-      const level = this.#levels[priority];
-      if (!level?.peek(stored)) {
-        priority++;
-        continue;
-      }
-      this.#remove(level, stored);
+    while (this.#overflows(0)) {
+      this.#ready.peekLowest(stored);
+      this.#remove(stored);
       this.#bury(stored, 'maxlen');
     }
   }
 
   #dropReady(): number {
-    const count = this.readyCount;
-    for (const level of this.#levels) {
-      level?.forEach((stored) => this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags));
-      level?.clear();
-    }
-    this.readyCount = 0;
-    this.readyBytes = 0;
+    const { count } = this.#ready;
+    this.#ready.clear((stored) => this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags));
     this.#deadlines?.clear();
     if (this.held !== undefined) this.#broker.touch(this);
     this.#broker.wake(); // the memory alarm may be over
@@ -403,7 +409,7 @@ export class Queue implements ReadWaiter {
     if (isOwn) {
       this.#deadlines ??= new MessageDeadlines();
       this.#deadlines.add(stored.deadline, stored.seq, stored.priority);
-      this.#deadlines.sweep(this.readyCount, (deadline) => this.#levels[deadline.priority]?.has(deadline.seq) === true);
+      this.#deadlines.sweep(this.#ready.count, ({ priority, seq }) => this.#ready.has(priority, seq));
     }
     this.#broker.schedule.setBy(this.#deadlineAlarm, stored.deadline);
   }
@@ -411,32 +417,24 @@ export class Queue implements ReadWaiter {
   #expireDue(now: number): void {
     const stored = this.#stored;
     let left = EXPIRE_MESSAGES_MAX;
-    for (const level of this.#levels) {
-      while (left > 0 && level?.takeDue(now, stored)) {
-        left--;
-        this.#left(stored);
-        this.#bury(stored, 'expired');
-      }
-    }
+    left -= this.#ready.takeDue(now, left, stored, () => this.#expire(stored));
     for (; left > 0; left--) {
       const due = this.#deadlines?.popDue(now);
       if (due === undefined) break;
-      if (this.#levels[due.priority]?.take(due.seq, stored)) {
-        this.#left(stored);
-        this.#bury(stored, 'expired');
-      }
+      if (this.#ready.take(due.priority, due.seq, stored)) this.#expire(stored);
     }
     const next = left === 0 ? now + 1 : this.#nextDeadline();
     if (next !== 0) this.#broker.schedule.set(this.#deadlineAlarm, next);
   }
 
+  #expire(stored: Stored): void {
+    this.#left();
+    this.#bury(stored, 'expired');
+  }
+
   #nextDeadline(): number {
-    let next = this.#deadlines?.first ?? 0;
-    for (const level of this.#levels) {
-      const head = level?.headDeadline() ?? 0;
-      if (head !== 0 && (next === 0 || head < next)) next = head;
-    }
-    return next;
+    const [own, head] = [this.#deadlines?.first ?? 0, this.#ready.headDeadline()];
+    return own === 0 || head === 0 ? own + head : Math.min(own, head);
   }
 
   #checkIdle(now: number): void {

@@ -10,19 +10,20 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker, Identity } from './broker.ts';
 import { type ConsumeOptions, Consumer, Standing } from './consumer.ts';
-import { Alarm } from './expiry.ts';
+import { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { Intake } from './intake.ts';
+import { isCounted, Outcome, unknownTag } from './outcome.ts';
 import { Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { readConsumerSettings } from './queue-arguments.ts';
 import { checkReplyConsumer, REPLY_TO } from './reply-to.ts';
 import type { Got, SessionSink } from './session-sink.ts';
 import { Topology } from './topology.ts';
+import { Transaction } from './transaction.ts';
 import { Delivery, Unacked } from './unacked.ts';
 import type { Vhost } from './vhost.ts';
 
 const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, priority: 0 };
-const LATE_TAGS_MAX = 10_000; // a settle that comes after the consumer timeout is forgiven once; so many, the newest, are remembered
 
 export class Session extends Topology {
   readonly id: string;
@@ -40,8 +41,8 @@ export class Session extends Topology {
   readonly #publishers = new Set<Publisher>();
   readonly #unconfirmed = new Set<Publisher>();
   readonly #activeChanges: { consumer: Consumer; active: boolean }[] = [];
-  readonly #lateTags = new Set<number>();
-  readonly #timeoutAlarm = new Alarm((now) => this.#timeOut(now));
+  readonly #timeouts: ConsumerTimeouts;
+  #transaction: Transaction | undefined;
   #replyConsumer: { consumer: Consumer; name: string } | undefined;
   #prefetch = 0;
   #prefetched = 0;
@@ -57,6 +58,7 @@ export class Session extends Topology {
     this.identity = identity;
     this.sink = sink;
     this.#intake = new Intake(broker, this);
+    this.#timeouts = new ConsumerTimeouts(broker, this.#unacked, (tag, consumer, now) => this.#timeOut(tag, consumer, now));
   }
 
   get unackedCount(): number {
@@ -66,6 +68,8 @@ export class Session extends Topology {
   // Publishing.
 
   openPublisher(handle: number, confirm: boolean): Publisher {
+    if (confirm && this.#transaction !== undefined)
+      throw new AmqpError(ReplyCode.PreconditionFailed, 'cannot switch from tx to confirm mode');
     const publisher = new Publisher(
       this,
       handle,
@@ -85,7 +89,8 @@ export class Session extends Topology {
   /** One whole content run. A publish that cannot be done is refused in its publisher's sequence; content that does not parse throws 502. */
   publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
     this.#hasPublished = true;
-    this.#intake.publish(publisher, bytes, start, end, mandatory);
+    if (this.#transaction === undefined) this.#intake.publish(publisher, bytes, start, end, mandatory);
+    else this.#transaction.publish(publisher, bytes, start, end, mandatory);
     this.#broker.touchSession(this);
     if (this.#broker.isBlocked) this.tellBlocked();
   }
@@ -94,6 +99,7 @@ export class Session extends Topology {
   refusePublish(publisher: Publisher, error: AmqpError, bytes = 0): void {
     publisher.spend(bytes);
     publisher.refused(error);
+    this.#transaction?.fail(error);
     this.#broker.touchSession(this);
   }
 
@@ -158,7 +164,7 @@ export class Session extends Topology {
   tellBlocked(): void {
     if (this.#wasToldBlocked || !this.#hasPublished) return;
     this.#wasToldBlocked = true;
-    this.sink.blocked('low on memory');
+    this.sink.blocked(this.#broker.alarms.reason);
     this.#broker.touchSession(this);
   }
 
@@ -263,7 +269,7 @@ export class Session extends Topology {
       consumer.unackedCount++;
       this.#prefetched++;
       this.#unackedBytes += stored.bodyBytes;
-      if (consumer.timeoutMs !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#timeoutAlarm, now + consumer.timeoutMs);
+      this.#timeouts.watch(consumer, now);
     }
     this.sink.deliver(
       consumer,
@@ -338,14 +344,42 @@ export class Session extends Topology {
     this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
   }
 
+  // Transactions: publishes and settles wait for their commit.
+
+  /** Throws 406 where a publisher is confirmed. Twice is once. */
+  txSelect(): void {
+    for (const { confirm } of this.#publishers)
+      if (confirm) throw new AmqpError(ReplyCode.PreconditionFailed, 'cannot switch from confirm to tx mode');
+    this.#transaction ??= new Transaction(this.#broker, this, this.#intake, this.#unacked, this.#timeouts, (delivery, outcome) =>
+      this.#finish(delivery, outcome),
+    );
+  }
+  /** `done` is called when all of it is durable. Throws 406 when nothing of it was done. */
+  txCommit(done: () => void): void {
+    this.#selected().commit(done);
+  }
+  /** Deliveries stay as they are: unacked. */
+  txRollback(): void {
+    this.#selected().rollback();
+  }
+
+  #selected(): Transaction {
+    if (this.#transaction === undefined) throw new AmqpError(ReplyCode.PreconditionFailed, 'channel is not transactional');
+    return this.#transaction;
+  }
+
   #settle(tag: number, multiple: boolean, outcome: Outcome): void {
+    if (this.#transaction !== undefined) {
+      this.#transaction.settle(tag, multiple, outcome);
+      return;
+    }
     if (multiple) {
-      if (tag !== 0 && !this.#unacked.has(tag) && !this.#lateTags.delete(tag)) throw unknownTag(tag);
+      if (tag !== 0 && !this.#unacked.has(tag) && !this.#timeouts.forgives(tag)) throw unknownTag(tag);
       this.#settleUpTo(tag === 0 ? this.#unacked.latestTag : tag, outcome);
       return;
     }
     if (!this.#unacked.take(tag, this.#delivery)) {
-      if (this.#lateTags.delete(tag)) return;
+      if (this.#timeouts.forgives(tag)) return;
       throw unknownTag(tag);
     }
     this.#finish(this.#delivery, outcome);
@@ -357,7 +391,7 @@ export class Session extends Topology {
   #settleUpTo(tag: number, outcome: Outcome): void {
     const queues = new Set<Queue>();
     for (const each of this.#unacked.upTo(tag)) {
-      if (!this.#unacked.take(each, this.#delivery)) continue;
+      if (this.#transaction?.holds(each) || !this.#unacked.take(each, this.#delivery)) continue;
       if (this.#delivery.queue !== undefined) queues.add(this.#delivery.queue);
       this.#finish(this.#delivery, outcome);
     }
@@ -370,6 +404,7 @@ export class Session extends Topology {
     if (queue === undefined) return;
     this.#unackedBytes -= stored.bodyBytes;
     if (outcome === Outcome.Ack) queue.settle(stored);
+    else if (outcome === Outcome.Committed) queue.settledInLog();
     else if (outcome === Outcome.Reject) queue.reject(stored);
     else queue.requeue(stored, isCounted(outcome, queue), this.#broker.now());
     if (consumer !== undefined) {
@@ -392,7 +427,8 @@ export class Session extends Topology {
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
-    this.#broker.schedule.clear(this.#timeoutAlarm);
+    this.#transaction = undefined;
+    this.#timeouts.end();
     for (const consumer of [...this.#consumers.values()]) this.cancel(consumer);
     this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
     this.#publishers.clear();
@@ -411,40 +447,18 @@ export class Session extends Topology {
 
   #consumeReplies(tag: string, options: ConsumeOptions): Consumer {
     checkReplyConsumer(options.noAck, this.#replyConsumer !== undefined);
-    const consumer = new Consumer(this, this.#broker.replyQueue(this.vhost), tag, NEVER_TIMED_OUT, options);
+    const consumer = new Consumer(this, this.#broker.hiddenQueues.replyQueue(this.vhost), tag, NEVER_TIMED_OUT, options);
     this.#consumers.set(tag, consumer);
     this.#replyConsumer = { consumer, name: this.#broker.replyConsumers.add(consumer) };
     return consumer;
   }
 
-  /** Returns each delivery that was out too long, and looks for the next. RabbitMQ closes the channel; here one message goes back. */
-  #timeOut(now: number): void {
-    const overdue: { tag: number; consumer: Consumer }[] = [];
-    let next = Number.POSITIVE_INFINITY;
-    this.#unacked.forEach(({ tag, consumer, deliveredAt }) => {
-      if (consumer === undefined) return;
-      const dueAt = deliveredAt + consumer.timeoutMs;
-      if (dueAt <= now) overdue.push({ tag, consumer });
-      else next = Math.min(next, dueAt);
-    });
-    for (const { tag, consumer } of overdue) {
-      if (!this.#unacked.take(tag, this.#delivery)) continue;
-      this.#forgiveLater(tag);
-      this.#finish(this.#delivery, Outcome.TimedOut);
-      consumer.queue.enforceLimits(now);
-      this.#punish(consumer);
-    }
-    if (next !== Number.POSITIVE_INFINITY && !this.isClosed) this.#broker.schedule.setBy(this.#timeoutAlarm, next);
-    this.#broker.wake();
-  }
-
-  #forgiveLater(tag: number): void {
-    this.#lateTags.add(tag);
-    if (this.#lateTags.size <= LATE_TAGS_MAX) return;
-    for (const oldest of this.#lateTags) {
-      this.#lateTags.delete(oldest);
-      return;
-    }
+  #timeOut(tag: number, consumer: Consumer, now: number): boolean {
+    if (!this.#unacked.take(tag, this.#delivery)) return false;
+    this.#finish(this.#delivery, Outcome.TimedOut);
+    consumer.queue.enforceLimits(now);
+    this.#punish(consumer);
+    return true;
   }
 
   #punish(consumer: Consumer): void {
@@ -462,21 +476,4 @@ export class Session extends Topology {
     this.sink.cancelled(consumer, 'consumer timeout');
     this.#broker.touchSession(this);
   }
-}
-
-/** What becomes of a delivery. */
-const Outcome = { Ack: 0, Nack: 1, Reject: 2, Requeue: 3, Release: 4, TimedOut: 5 } as const;
-type Outcome = (typeof Outcome)[keyof typeof Outcome];
-
-/** Whether a return counts as a failed delivery. RabbitMQ 4.3 counts neither a nack nor a consumer timeout in quorum queues. */
-function isCounted(outcome: Outcome, queue: Queue): boolean {
-  if (outcome === Outcome.Release) return false;
-  return (outcome !== Outcome.Nack && outcome !== Outcome.TimedOut) || queue.settings.countNack === 'all';
-}
-
-function unknownTag(tag: number): AmqpError {
-  return new AmqpError(ReplyCode.PreconditionFailed, `unknown delivery tag ${tag}`, {
-    hint: 'settle each delivery once, on the connection that got it',
-    path: '/tag',
-  });
 }

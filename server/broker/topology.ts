@@ -104,7 +104,7 @@ export class Topology {
   }
 
   protected bindTap(exchange: string, key: string, args: FieldTable, buffer: number): Queue {
-    const tap = this.#broker.createTap(this.vhost, this, buffer);
+    const tap = this.#broker.hiddenQueues.createTap(this.vhost, this, buffer);
     this.vhost.bindTap(tap, exchange, key, args);
     return tap;
   }

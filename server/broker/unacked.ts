@@ -78,6 +78,16 @@ export class Unacked {
     return isInRing || this.#stragglers.has(tag);
   }
 
+  /** Fills `into` and leaves `tag` open; false when it is not. */
+  find(tag: number, into: Delivery): boolean {
+    const slot = tag & (this.#capacity - 1);
+    const straggler = this.#stragglers.get(tag);
+    if (straggler !== undefined) copy(straggler, into);
+    else if (this.has(tag)) this.#fill(tag, slot, into);
+    else return false;
+    return true;
+  }
+
   /** Removes `tag` and fills `into`; false when it is not open. */
   take(tag: number, into: Delivery): boolean {
     const slot = tag & (this.#capacity - 1);

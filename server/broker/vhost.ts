@@ -8,12 +8,13 @@ import type { FieldTable } from '../../shared/amqp/table.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Definition, Random } from '../ports.ts';
-import { bindingDefinition, DefinitionReader, exchangeDefinition, queueDefinition } from './definitions.ts';
-import { Binding, createMatcher, type Destination, Exchange, type ExchangeOptions, incomingOf } from './exchange.ts';
+import { bindingDefinition, DefinitionReader, exchangeDefinition, isDefined, queueDefinition } from './definitions.ts';
+import { Binding, createMatcher, type Destination, Exchange, incomingOf } from './exchange.ts';
 import { checkKey, checkName, checkNotReserved, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
 import type { Queue } from './queue.ts';
 import { checkEquivalent, checkProperties, type QueueSettings, readQueueSettings, resourceLocked } from './queue-arguments.ts';
 import { RouteCache } from './route-cache.ts';
+import type { ExchangeDeclaration, QueueDeclaration } from './topology.ts';
 
 export interface QueueOptions {
   readonly durable: boolean;
@@ -29,20 +30,6 @@ export interface VhostPorts {
   readonly random: Random;
   createQueue(vhost: Vhost, name: string, options: QueueOptions): Queue;
   define(definition: Definition): void;
-}
-
-export interface ExchangeDeclaration extends ExchangeOptions {
-  readonly exchange: string;
-  readonly passive: boolean;
-}
-
-export interface QueueDeclaration {
-  readonly queue: string;
-  readonly durable: boolean;
-  readonly exclusive: boolean;
-  readonly autoDelete: boolean;
-  readonly passive: boolean;
-  readonly arguments: FieldTable;
 }
 
 /** Name and type of what every vhost has. The default exchange matches taps only: queues are found by their name. */
@@ -243,6 +230,11 @@ export class Vhost {
         queue.delete('queue deleted');
         break;
       }
+      case 'queue.seq': {
+        const queue = this.queues.get(read.text('name'));
+        if (queue?.number === read.number('queueNumber')) queue.continueAt(read.number('nextSeq'));
+        break;
+      }
       case 'binding':
       case 'binding.delete':
         this.#restoreBinding(read, definition.kind === 'binding');
@@ -265,9 +257,10 @@ export class Vhost {
     const args = read.table('arguments');
     const settings = readQueueSettings(args, { queue: name, vhost: this.name });
     const [autoDelete, number] = [read.flag('autoDelete'), read.number('number')];
-    this.#addQueue(
-      this.#ports.createQueue(this, name, { durable: true, autoDelete, exclusiveOwner: undefined, arguments: args, settings, number }),
-    );
+    const shape = { durable: true, autoDelete, exclusiveOwner: undefined, arguments: args };
+    const queue = this.#ports.createQueue(this, name, { ...shape, settings, number });
+    if (read.has('nextSeq')) queue.continueAt(read.number('nextSeq'));
+    this.#addQueue(queue);
   }
 
   #restoreBinding(read: DefinitionReader, isBound: boolean): void {
@@ -392,9 +385,4 @@ function checkedQueueName(name: string): string {
   checkName('queue', name);
   checkNotReserved('queue', name);
   return name;
-}
-
-/** Only these are in the log. */
-function isDefined(queue: Queue): boolean {
-  return queue.durable && queue.exclusiveOwner === undefined;
 }

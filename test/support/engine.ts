@@ -5,7 +5,7 @@ import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/br
 import type { Consumer } from '../../server/broker/consumer.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
-import type { MessageLog, Notice, Timer } from '../../server/ports.ts';
+import type { Clock, MessageLog, Notice, Timer, Turns } from '../../server/ports.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
 import type { Properties } from '../../shared/amqp/properties.ts';
 import type { FieldTable } from '../../shared/amqp/table.ts';
@@ -59,6 +59,16 @@ export interface Peer {
   publisher: Publisher;
 }
 
+export interface EngineOptions {
+  readonly limits?: Partial<BrokerLimits>;
+  readonly deferReads?: boolean;
+  readonly log?: MessageLog;
+  readonly onFault?: (cause: Error) => void;
+  /** Instead of the engine's own. */
+  readonly clock?: Clock;
+  readonly turns?: Turns;
+}
+
 export class Engine {
   readonly time = new EngineTime();
   readonly log: MessageLog;
@@ -66,15 +76,16 @@ export class Engine {
   readonly broker: Broker;
   #random = 1;
 
-  constructor(options: { limits?: Partial<BrokerLimits>; deferReads?: boolean; log?: MessageLog } = {}) {
+  constructor(options: EngineOptions = {}) {
     this.log = options.log ?? new MemoryLog(options.deferReads ? { deferReads: this.time } : {});
     this.broker = new Broker({
       log: this.log,
-      clock: this.time,
-      turns: this.time,
+      clock: options.clock ?? this.time,
+      turns: options.turns ?? this.time,
       random: { bytes: (count) => Uint8Array.from({ length: count }, () => (this.#random = (this.#random * 48_271) % 0x7fff_ffff) & 0xff) },
       notices: { notice: (notice) => this.notices.push(notice) },
       limits: { ...defaultLimits, ...options.limits },
+      ...(options.onFault === undefined ? {} : { onFault: options.onFault }),
     });
   }
 

@@ -1,7 +1,7 @@
 // The rules of one virtual host: declaring, binding, deleting, auto-delete, exclusiveness, with the exact texts.
 
 import { describe, expect, test } from 'vitest';
-import type { ExchangeDeclaration, QueueDeclaration } from '../../../server/broker/vhost.ts';
+import type { ExchangeDeclaration, QueueDeclaration } from '../../../server/broker/topology.ts';
 import { type FieldTable, Typed } from '../../../shared/amqp/table.ts';
 import { fakeQueue, table, testVhost } from '../../support/routing.ts';
 
