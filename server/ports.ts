@@ -203,7 +203,7 @@ export interface MessageLog {
   /** A consumer or a get has come to this durable queue: after an unclean end all it held then is `Redelivered`. Once for each start and queue. */
   consumed(queueNumber: number): void;
   /** A delivery came back: its new delivery count survives a restart. */
-  requeue(queueNumber: number, seq: number, flags: number, deliveryCount: number): void;
+  requeue(queueNumber: number, seq: number, slab: number, flags: number, deliveryCount: number): void;
   /** Takes a message out of one queue and stores its successor in others, in one record (dead-lettering). `append.count` may be 0. */
   move(queueNumber: number, seq: number, slab: number, length: number, flags: number, append: Append): Lsn;
   /** Records a change of topology. */

@@ -38,8 +38,8 @@ export class CountingLog implements MessageLog {
     this.#remove(queueNumber, seq);
     this.#log.settle(queueNumber, seq, slab, length, flags);
   }
-  requeue(queueNumber: number, seq: number, flags: number, deliveryCount: number): void {
-    this.#log.requeue(queueNumber, seq, flags, deliveryCount);
+  requeue(queueNumber: number, seq: number, slab: number, flags: number, deliveryCount: number): void {
+    this.#log.requeue(queueNumber, seq, slab, flags, deliveryCount);
   }
   move(queueNumber: number, seq: number, slab: number, length: number, flags: number, append: Append): Lsn {
     const lsn = this.#log.move(queueNumber, seq, slab, length, flags, append);

@@ -64,7 +64,7 @@ export class RememberingLog implements MessageLog {
     this.#messages.delete(`${queueNumber}:${seq}`);
     this.#inner.settle(queueNumber, seq, slab, length, flags);
   }
-  requeue(queueNumber: number, seq: number, flags: number, deliveryCount: number): void {
+  requeue(queueNumber: number, seq: number, _slab: number, flags: number, deliveryCount: number): void {
     const message = this.#messages.get(`${queueNumber}:${seq}`);
     if (message !== undefined) Object.assign(message.stored, { flags, deliveryCount });
     this.#inner.requeue();
