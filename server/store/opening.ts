@@ -114,6 +114,8 @@ function make(disk: Disk, directory: string): void {
     for (const left of disk.existsNow(path) ? disk.listNow(path) : []) removeHalfMade(disk, `${path}/${left}`);
     disk.makeDirectoryNow(path);
   }
+  const parent = parentOf(directory) || '/';
+  if (disk.existsNow(parent)) syncNow(disk, parent); // whoever made the directory
   const header = Buffer.alloc(FILE_HEADER_BYTES);
   writeFileHeader(header, { fileId: 1, previousId: 0, previousLsn: 0, fileBytes: FILE_HEADER_BYTES });
   writeNow(disk, filePath(directory, 1, Role.Wal), header);
