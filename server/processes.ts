@@ -6,7 +6,7 @@
 // Refuses to look into other containers: a process that has no number here is not seen, so one data directory belongs to one container.
 
 import { readFileSync } from 'node:fs';
-import type { Processes } from './store/durable-log.ts';
+import type { Processes } from './store/store-options.ts';
 
 // Where Linux shows its processes.
 const PROC = '/proc';

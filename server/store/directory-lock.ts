@@ -3,9 +3,9 @@
 // is the one; (3) `release` removes only its own.
 // Refuses: to protect against a process on another machine that shares the directory: there is no telling whether that one runs.
 
-import type { Processes } from './durable-log.ts';
 import type { Disk, DiskError, DiskFile } from './file.ts';
 import { StoreError } from './store-error.ts';
+import type { Processes } from './store-options.ts';
 
 export class DirectoryLock {
   readonly #disk: Disk;

@@ -6,13 +6,11 @@
 import { invariant } from '../../shared/assert.ts';
 import {
   type Append,
-  type Clock,
   type Definition,
   type LogListener,
   type Lsn,
   MessageFlag,
   type MessageLog,
-  type Notices,
   REFUSED,
   type ReadWaiter,
   type RecoverySink,
@@ -20,69 +18,19 @@ import {
   type View,
 } from '../ports.ts';
 import { ColdReads } from './cold-reads.ts';
-import { Committer } from './committer.ts';
-import type { DirectoryLock } from './directory-lock.ts';
-import { DiskSpace } from './disk-space.ts';
-import type { Disk, DiskError } from './file.ts';
+import type { DiskError } from './file.ts';
 import type { Gathering } from './gathering.ts';
 import type { LogFile, Slab } from './log-file.ts';
 import { Role } from './log-file.ts';
-import { LogFiles } from './log-files.ts';
+import { assembleParts, type LogHooks, type LogParts } from './log-parts.ts';
 import { handOver, openDirectory } from './opening.ts';
-import { FILE_HEADER_BYTES, writeFileHeader } from './records.ts';
 import { type Recovery, refuseDamage } from './recovery.ts';
-import { Retirement } from './retirement.ts';
 import { SlabTable } from './slab-table.ts';
 import { Spill } from './spill.ts';
+import { type DurableLogOptions, defaultSizes, type StoreSizes } from './store-options.ts';
 import { VolatileSlabs } from './volatile-slabs.ts';
-import { type Batch, WalWriter } from './wal-writer.ts';
+import type { Batch } from './wal-writer.ts';
 
-/** The sizes that tests make small. */
-export interface StoreSizes {
-  /** A WAL file; a record never exceeds half of it. */
-  readonly walFileBytes: number;
-  /** WAL files before the oldest is retired. */
-  readonly walFilesMax: number;
-  readonly slabBytes: number;
-  /** Message bytes kept in memory, for reading and for transient messages; what exceeds it is read back from disk, or spilled. */
-  readonly cacheBytes: number;
-  /** One write and one sync at most. */
-  readonly batchBytesMax: number;
-  /** Publishers are held back while less than this is free. */
-  readonly diskFreeBytesMin: number;
-  /** What no confirm waits for (settling, requeues) is synced this late at most. */
-  readonly lazySyncMs: number;
-}
-
-export const defaultSizes: StoreSizes = {
-  walFileBytes: 64 << 20,
-  walFilesMax: 4,
-  slabBytes: 1 << 20,
-  cacheBytes: 256 << 20,
-  batchBytesMax: 8 << 20,
-  diskFreeBytesMin: 1 << 30,
-  lazySyncMs: 200,
-};
-
-/** The processes of this machine, as far as a lock file needs to know them. */
-export interface Processes {
-  /** This process, as it stands in the lock: "pid start-time". */
-  readonly self: string;
-  /** Whether the process of such a text still runs. */
-  isAlive(text: string): boolean;
-}
-
-export interface DurableLogOptions {
-  readonly disk: Disk;
-  /** The data directory. */
-  readonly directory: string;
-  readonly clock: Clock;
-  readonly notices: Notices;
-  readonly processes: Processes;
-  readonly sizes?: Partial<StoreSizes>;
-}
-
-const RESERVE_BYTES_MAX = 8 << 20;
 const COLD_SHARE = 4; // windows on disk bytes take a quarter of the cache
 
 export class DurableLog implements MessageLog {
@@ -96,7 +44,20 @@ export class DurableLog implements MessageLog {
   #isDurable = new Uint8Array(256);
   readonly #consumed = new Set<number>();
   #queueNumberMax = 0;
-  #parts: Parts | undefined;
+  #parts: LogParts | undefined;
+  readonly #hooks: LogHooks = {
+    failed: (error) => this.#fail(error),
+    full: (isOver) => this.#full(isOver),
+    written: (batch) => this.#written(batch),
+    gathered: (gathering, into) => this.#gathered(gathering, into),
+    forget: (file) => this.#cold.forget(file),
+    damaged: (path, position) => this.#damaged(path, position),
+    facts: () => ({
+      queueNumberMax: this.#queueNumberMax,
+      consumed: [...this.#consumed].filter((queueNumber) => this.#isDurable[queueNumber] === 1),
+      isDurable: (queueNumber) => this.#isDurable[queueNumber] === 1,
+    }),
+  };
   #isRetiring = false;
   #retryAtBytes = 0;
   #isSegmentDead = false;
@@ -139,7 +100,7 @@ export class DurableLog implements MessageLog {
     return this.#isRetiring;
   }
 
-  get #open(): Parts {
+  get #open(): LogParts {
     invariant(this.#parts !== undefined, 'a log is opened before it is used');
     return this.#parts;
   }
@@ -149,7 +110,10 @@ export class DurableLog implements MessageLog {
     const startedAt = clock.now();
     const { lock, recovery, unused } = openDirectory(disk, directory, processes, notices, refuseDamage);
     try {
-      const parts = this.#assemble(lock, recovery, listener, unused);
+      const parts = assembleParts(
+        { ...this.#options, sizes: this.#sizes, slabs: this.#slabs, lock, recovery, unused, listener },
+        this.#hooks,
+      );
       this.#parts = parts;
       this.#queueNumberMax = recovery.replay.queueNumberMax;
       for (const definition of recovery.replay.definitions) {
@@ -273,86 +237,6 @@ export class DurableLog implements MessageLog {
   }
 
   // Inside.
-
-  #assemble(lock: DirectoryLock, recovery: Recovery, listener: LogListener, unused: readonly number[]): Parts {
-    const { disk, directory, clock } = this.#options;
-    const { walFileBytes, batchBytesMax, lazySyncMs, walFilesMax, diskFreeBytesMin } = this.#sizes;
-    const nextId = Math.max(recovery.checkpoint.nextFileId, ...unused, ...[...recovery.directories.keys()].map(({ id }) => id + 1));
-    const files = new LogFiles(recovery.walFiles, recovery.segments, nextId, {
-      disk,
-      directory,
-      fileBytes: walFileBytes,
-      failed: (error) => this.#fail(error),
-      full: () => parts.space.full(false),
-    });
-    const first = this.#beginFile(files, recovery);
-    const writer = new WalWriter(first, recovery.lastLsn, recovery.lastRecordLsn, {
-      slabs: this.#slabs,
-      batchBytesMax,
-      nextFile: () => {
-        const file = files.take();
-        files.prepare();
-        return file;
-      },
-    });
-    const committer = new Committer({
-      writer,
-      clock,
-      lazySyncMs,
-      durable: (lsn) => listener.durable(lsn),
-      failed: (error) => this.#fail(error),
-      full: (isOver) => this.#full(isOver),
-      written: (batch) => this.#written(batch),
-    });
-    const space = new DiskSpace({
-      disk,
-      directory,
-      clock,
-      freeBytesMin: diskFreeBytesMin,
-      reserveBytes: Math.min(RESERVE_BYTES_MAX, walFileBytes),
-      changed: (reason) => listener.blocked(reason),
-    });
-    const redeliveredBelow = new Map(recovery.checkpoint.redeliveredBelow);
-    if (!recovery.isClean)
-      for (const queueNumber of [...recovery.replay.consumed, ...recovery.checkpoint.consumed])
-        redeliveredBelow.set(queueNumber, recovery.replay.seqMax(queueNumber) + 1);
-    const retirement = new Retirement(recovery.checkpoint.number, (files.wal[0] as LogFile).id, {
-      disk,
-      directory,
-      files,
-      walFilesMax,
-      fileBytes: walFileBytes,
-      synced: () => new Promise((resolve, reject) => committer.whenSynced((error) => (error === null ? resolve() : reject(error)))),
-      state: () => ({
-        lsn: writer.lsn,
-        queueNumberMax: this.#queueNumberMax,
-        consumed: [...this.#consumed].filter((queueNumber) => this.#isDurable[queueNumber] === 1),
-        redeliveredBelow: [...redeliveredBelow].filter(([queueNumber]) => this.#isDurable[queueNumber] === 1),
-        definitions: listener.topology(),
-      }),
-      gathered: (gathering, into) => this.#gathered(gathering, into),
-      forget: (file) => this.#cold.forget(file),
-      damaged: (path, position) => this.#damaged(path, position),
-    });
-    const parts: Parts = { lock, files, writer, committer, space, retirement, redeliveredBelow, listener };
-    return parts;
-  }
-
-  /** Every start begins a new file, durable at once: that the log was opened again must be known. */
-  #beginFile(files: LogFiles, recovery: Recovery): LogFile {
-    const last = recovery.walFiles[recovery.walFiles.length - 1];
-    const file = files.take();
-    const header = Buffer.alloc(FILE_HEADER_BYTES);
-    writeFileHeader(header, {
-      fileId: file.id,
-      previousId: last?.id ?? 0,
-      previousLsn: recovery.lastRecordLsn,
-      fileBytes: file.fileBytes,
-    });
-    file.file.writeNow(header, 0);
-    file.file.syncNow();
-    return file;
-  }
 
   #isStored(append: Append): boolean {
     if (!(append.flags & MessageFlag.Persistent)) return false;
@@ -488,17 +372,6 @@ export class DurableLog implements MessageLog {
 }
 
 const DELIVERY_COUNT_MAX = 0xff_ffff;
-
-interface Parts {
-  readonly lock: DirectoryLock;
-  readonly files: LogFiles;
-  readonly writer: WalWriter;
-  readonly committer: Committer;
-  readonly space: DiskSpace;
-  readonly retirement: Retirement;
-  readonly redeliveredBelow: Map<number, number>;
-  readonly listener: LogListener;
-}
 
 function isOnDisk(slab: Slab): boolean {
   return !slab.isOpen && slab.writes === 0 && slab.written === slab.used;

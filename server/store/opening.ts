@@ -6,7 +6,6 @@
 import { MessageFlag, type Notices, type RecoverySink, Stored } from '../ports.ts';
 import { checkpointPath, encodeCheckpoint } from './checkpoint.ts';
 import { DirectoryLock, isDiskError } from './directory-lock.ts';
-import type { Processes } from './durable-log.ts';
 import type { Disk } from './file.ts';
 import { type LogFile, Role, type Slab } from './log-file.ts';
 import { DirectoryEntry, type MessageDirectory } from './message-directory.ts';
@@ -26,6 +25,7 @@ import {
 } from './recovery.ts';
 import type { SlabTable } from './slab-table.ts';
 import { StoreError } from './store-error.ts';
+import type { Processes } from './store-options.ts';
 
 const HALF_MADE_BYTES_MAX = 1024; // the first checkpoint, or a file header
 
