@@ -6,7 +6,10 @@ import { cpus } from 'node:os';
 import { parseArgs, styleText } from 'node:util';
 import Table from 'cli-table3';
 import { display, type Effort, type Figure, FULL, meets, type Row, SMOKE } from './row.ts';
+import { durableRows } from './rows-durable.ts';
 import { engineRows } from './rows-engine.ts';
+import { recoveryRows } from './rows-recovery.ts';
+import { storeRows } from './rows-store.ts';
 import { wireRows } from './rows-wire.ts';
 
 const USAGE = `npm run bench -- [--smoke] [--only NAME]... [--json]
@@ -76,7 +79,7 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const rows = [...wireRows, ...engineRows];
+  const rows = [...wireRows, ...engineRows, ...durableRows, ...recoveryRows, ...storeRows];
   const unknown = values.only.filter((name) => !rows.some((row) => row.name === name));
   if (unknown.length > 0) {
     process.stderr.write(`no row is called ${unknown.join(', ')}; there are ${rows.map((row) => row.name).join(', ')}\n`);
