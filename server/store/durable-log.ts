@@ -18,12 +18,13 @@ import {
   type View,
 } from '../ports.ts';
 import { ColdReads } from './cold-reads.ts';
+import { isDiskError } from './directory-lock.ts';
 import type { DiskError } from './file.ts';
 import type { Gathering } from './gathering.ts';
 import type { LogFile, Slab } from './log-file.ts';
 import { Role } from './log-file.ts';
 import { assembleParts, type LogHooks, type LogParts } from './log-parts.ts';
-import { handOver, openDirectory } from './opening.ts';
+import { handOver, openDirectory, unusable } from './opening.ts';
 import { type Recovery, refuseDamage } from './recovery.ts';
 import { SlabTable } from './slab-table.ts';
 import { Spill } from './spill.ts';
@@ -128,7 +129,7 @@ export class DurableLog implements MessageLog {
       parts.space.begin();
     } catch (error) {
       lock.release();
-      throw error;
+      throw isDiskError(error) ? unusable(directory, error) : error;
     }
   }
 

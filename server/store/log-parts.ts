@@ -6,14 +6,14 @@
 import type { Clock, LogListener } from '../ports.ts';
 import type { ColdFile } from './cold-reads.ts';
 import { Committer } from './committer.ts';
-import type { DirectoryLock } from './directory-lock.ts';
+import { type DirectoryLock, isDiskError } from './directory-lock.ts';
 import { DiskSpace } from './disk-space.ts';
 import type { Disk, DiskError } from './file.ts';
 import type { Gathering } from './gathering.ts';
-import type { LogFile } from './log-file.ts';
+import { LogFile, Role } from './log-file.ts';
 import { LogFiles } from './log-files.ts';
 import { FILE_HEADER_BYTES, writeFileHeader } from './records.ts';
-import type { Recovery } from './recovery.ts';
+import { NO_FILE, type Recovery } from './recovery.ts';
 import { Retirement } from './retirement.ts';
 import type { SlabTable } from './slab-table.ts';
 import type { StoreSizes } from './store-options.ts';
@@ -72,9 +72,15 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
     slabs: source.slabs,
     batchBytesMax: sizes.batchBytesMax,
     nextFile: () => {
-      const file = files.take();
-      files.prepare();
-      return file;
+      try {
+        const file = files.take();
+        files.prepare();
+        return file;
+      } catch (error) {
+        if (!isDiskError(error)) throw error;
+        hooks.failed(error);
+        return new LogFile(files.nextId++, NO_FILE, sizes.walFileBytes, Role.Wal); // nothing is written any more
+      }
     },
   });
   const committer = new Committer({
@@ -114,12 +120,12 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
   return { lock, files, writer, committer, space, retirement, redeliveredBelow, listener };
 }
 
-/** After an unclean stop, all that a queue with consumers holds. */
+/** After an unclean stop, all that there is: the record that a queue has consumers may have been lost with the deliveries it stands for. */
 function redeliveredBefore(recovery: Recovery): Map<number, number> {
   const below = new Map(recovery.checkpoint.redeliveredBelow);
   if (recovery.isClean) return below;
-  for (const queueNumber of [...recovery.replay.consumed, ...recovery.checkpoint.consumed])
-    below.set(queueNumber, recovery.replay.seqMax(queueNumber) + 1);
+  for (const directory of recovery.directories.values())
+    for (const { queueNumber } of directory.ranges()) below.set(queueNumber, recovery.replay.seqMax(queueNumber) + 1);
   return below;
 }
 

@@ -6,7 +6,7 @@
 import { MessageFlag, type Notices, type RecoverySink, Stored } from '../ports.ts';
 import { checkpointPath, encodeCheckpoint } from './checkpoint.ts';
 import { DirectoryLock, isDiskError } from './directory-lock.ts';
-import type { Disk } from './file.ts';
+import type { Disk, DiskError } from './file.ts';
 import { type LogFile, Role, type Slab } from './log-file.ts';
 import { DirectoryEntry, type MessageDirectory } from './message-directory.ts';
 import { FILE_HEADER_BYTES, FORMAT, writeFileHeader } from './records.ts';
@@ -49,6 +49,7 @@ export function openDirectory(
     try {
       if (!checkFormat(disk, directory)) make(disk, directory);
       const recovery = new Recoverer(disk, directory, notices, report).recover();
+      settle(disk, directory, recovery);
       return { lock, recovery, unused: sweep(disk, directory, recovery) };
     } catch (error) {
       lock.release();
@@ -60,7 +61,8 @@ export function openDirectory(
   }
 }
 
-function unusable(directory: string, error: NodeJS.ErrnoException): StoreError {
+/** What a person reads when the disk refuses. */
+export function unusable(directory: string, error: DiskError): StoreError {
   const why: Readonly<Record<string, string>> = {
     EACCES: 'this user may not write there',
     EPERM: 'this user may not write there',
@@ -148,6 +150,12 @@ function syncNow(disk: Disk, path: string): void {
   const directory = disk.openDirectoryNow(path);
   directory.syncNow();
   directory.closeNow();
+}
+
+/** A process that was killed leaves bytes and names that were read just now and are not on disk yet: the power may still fail. */
+function settle(disk: Disk, directory: string, recovery: Recovery): void {
+  for (const { file } of recovery.walFiles) file.syncNow();
+  for (const name of [WAL, SEGMENTS, META]) syncNow(disk, `${directory}/${name}`);
 }
 
 /** Removes what no checkpoint names: the rests of an interrupted retirement. */

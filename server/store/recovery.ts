@@ -307,8 +307,8 @@ export const NO_CHECKPOINT: Checkpoint = {
   definitions: [],
 };
 
-/** Stands in for a file that is missing when damage is only reported. */
-const NO_FILE: DiskFile = {
+/** Stands in for a file that is missing when damage is only reported, or that could not be made. */
+export const NO_FILE: DiskFile = {
   path: '(missing)',
   write: (_pieces, _position, done) => done(null, 0),
   sync: (done) => done(null),

@@ -203,7 +203,7 @@ export class WalWriter {
   take(durableLsn: Lsn): Batch | undefined {
     if (this.#sealed.length === 0) {
       this.#writeSettled();
-      this.#seal();
+      this.#seal(this.lsn);
     }
     const batch = this.#sealed.shift();
     if (batch === undefined) return undefined;
@@ -255,7 +255,7 @@ export class WalWriter {
     const room = padded(bytes);
     let batch = this.#batch;
     if (batch !== undefined && (this.#file.used + room > this.#file.fileBytes || batch.bytes + room > this.#batchBytesMax)) {
-      this.#seal();
+      this.#seal(lsn - 1); // `lsn` itself goes with the next
       batch = undefined;
     }
     batch ??= this.#openBatch(room);
@@ -320,11 +320,12 @@ export class WalWriter {
     this.#isHeaderDue = true;
   }
 
-  #seal(): void {
+  /** `lastLsn`: every operation up to this one is in this batch, in an earlier one, or not logged. */
+  #seal(lastLsn: Lsn): void {
     const batch = this.#batch;
     if (batch === undefined) return;
     this.#batch = undefined;
-    batch.lastLsn = this.lsn;
+    batch.lastLsn = lastLsn;
     for (const piece of batch.pieces) piece.slab.writes++;
     this.#sealed.push(batch);
   }
