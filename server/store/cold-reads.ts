@@ -101,6 +101,11 @@ export class ColdReads {
     }
   }
 
+  /** Resolves when no file is being read. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#shown.keys()].map((source) => this.forget(source)));
+  }
+
   /** The file goes: resolves when nothing reads it any more. */
   forget(source: ColdFile): Promise<void> {
     const shown = this.#shown.get(source);

@@ -232,6 +232,7 @@ export class DurableLog implements MessageLog {
     if (!this.#hasFailed && !committer.isFull) await retirement.checkpoint().catch(() => undefined); // the WAL says the same, at more length
     await new Promise<void>((resolve) => committer.close(resolve));
     await retirement.close();
+    await this.#cold.close();
     files.close();
     this.#spill.close();
     lock.release();

@@ -154,8 +154,16 @@ function syncNow(disk: Disk, path: string): void {
 
 /** A process that was killed leaves bytes and names that were read just now and are not on disk yet: the power may still fail. */
 function settle(disk: Disk, directory: string, recovery: Recovery): void {
+  if (!recovery.isClean) for (const file of recovery.walFiles.slice(-2)) writeAgain(file);
   for (const { file } of recovery.walFiles) file.syncNow();
   for (const name of [WAL, SEGMENTS, META]) syncNow(disk, `${directory}/${name}`);
+}
+
+/** After a sync that failed the kernel shows bytes that the disk never got, and calls them clean: a sync alone would not write them. */
+function writeAgain({ file, used }: LogFile): void {
+  const bytes = Buffer.allocUnsafeSlow(used);
+  file.readNow(bytes, 0);
+  file.writeNow(bytes, 0);
 }
 
 /** Removes what no checkpoint names: the rests of an interrupted retirement. */

@@ -11,7 +11,7 @@ import { LogFile, Role } from './log-file.ts';
 import { decodeSettled, MessageDirectory } from './message-directory.ts';
 import { FILE_HEADER_BYTES, readFileHeader } from './records.ts';
 import { Replay } from './replay.ts';
-import { scanFile } from './scan.ts';
+import { durableBehind, scanFile } from './scan.ts';
 import { SettledSeqs } from './settled-seqs.ts';
 import { StoreError } from './store-error.ts';
 
@@ -184,8 +184,11 @@ export class Recoverer {
         continue;
       }
       if (header === 'broken' || header.fileId !== id) {
-        this.#report({ path, offset: 0, text: 'the header of a log file is not whole' });
         file.closeNow();
+        // torn, like the first batch beside it, unless a later batch says that something in this file was durable
+        if (durableBehind(bytes, FILE_HEADER_BYTES, id) > lastLsn)
+          this.#report({ path, offset: 0, text: 'the header of a log file is not whole' });
+        else unused.push(path.slice(path.lastIndexOf('/') + 1));
         continue;
       }
       this.#checkChain(path, header, last, lastLsn, checkpoint.walFrom);

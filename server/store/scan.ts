@@ -49,7 +49,7 @@ export function scanFile(bytes: Buffer, fileId: number, firstLsn: Lsn, visit: Vi
 }
 
 /** The newest durable lsn that a batch header from `from` on knows of. */
-function durableBehind(bytes: Buffer, from: number, fileId: number): Lsn {
+export function durableBehind(bytes: Buffer, from: number, fileId: number): Lsn {
   let durableLsn = 0;
   for (let at = bytes.indexOf(MAGIC_TEXT, from); at >= 0; at = bytes.indexOf(MAGIC_TEXT, at + 1)) {
     if (at % 8 !== 0) continue;

@@ -62,6 +62,10 @@ export class Spill {
 
   close(): void {
     this.#isClosed = true;
+    if (!this.#isWriting) this.#remove();
+  }
+
+  #remove(): void {
     if (this.#cold === undefined) return;
     this.#cold.file.closeNow();
     this.#options.disk.removeNow(this.#options.path);
@@ -71,7 +75,10 @@ export class Spill {
     const { slabs, failed } = this.#options;
     const position = slot * slabs.slabBytes;
     this.#cold?.file.write([bytes.subarray(done, slab.used)], position + done, (error, written) => {
-      if (this.#isClosed) return;
+      if (this.#isClosed) {
+        this.#remove();
+        return;
+      }
       if (error === null && written > 0 && done + written < slab.used) {
         this.#writeFrom(slab, bytes, slot, count, done + written);
         return;
