@@ -10,10 +10,10 @@ import type { Session } from '../../server/broker/session.ts';
 import { SystemClock, SystemRandom, SystemTurns } from '../../server/clock.ts';
 import { SystemProcesses } from '../../server/processes.ts';
 import { DurableLog } from '../../server/store/durable-log.ts';
-import { NodeDisk } from '../../server/store/file.ts';
 import { encodeContent } from '../../shared/content.ts';
+import { CountingDisk } from './counting-disk.ts';
 import { NullSink } from './null-sink.ts';
-import { bytesToDisk, residentBytes, usedBytes } from './process-figures.ts';
+import { deviceBytes, residentBytes, usedBytes } from './process-figures.ts';
 import { gatherSurvivors } from './segment-writes.ts';
 
 const BODY_BYTES = 1_024;
@@ -53,6 +53,7 @@ class AckingSink extends NullSink {
 }
 
 class DurableEngine {
+  readonly disk = new CountingDisk();
   readonly log: DurableLog;
   readonly broker: Broker;
   readonly session: Session;
@@ -65,7 +66,7 @@ class DurableEngine {
     const notices = {
       notice: ({ severity, text }: { severity: string; text: string }) => void (severity === 'info' || process.stderr.write(`${text}\n`)),
     };
-    this.log = new DurableLog({ disk: new NodeDisk(), directory, clock, notices, processes: new SystemProcesses() });
+    this.log = new DurableLog({ disk: this.disk, directory, clock, notices, processes: new SystemProcesses() });
     this.broker = new Broker({
       log: this.log,
       clock,
@@ -111,17 +112,21 @@ class DurableEngine {
   }
 }
 
-/** Bytes given to the disk, by the log's own count and by the kernel's, for each byte of body. */
+/**
+ * For each byte of body, what all files were given, the log's batches alone, and what the device wrote, for whoever. First as much again is
+ * published unmeasured: files that the log makes once are there by then.
+ */
 async function amplificationRow(directory: string, messages: number, window: number): Promise<number[]> {
   const engine = new DurableEngine(directory);
   engine.consume();
-  await engine.publish(window, window, true);
-  const before = { log: engine.log.writtenBytes, disk: bytesToDisk() };
   await engine.publish(messages, window, true);
-  const { log } = engine;
+  const { log, disk } = engine;
+  const before = { all: disk.writtenBytes, batches: log.writtenBytes, device: deviceBytes(directory) };
+  await engine.publish(messages, window, true);
+  const device = deviceBytes(directory) - before.device;
   await engine.broker.close(); // the last acks are written now
   const published = messages * BODY_BYTES;
-  return [(log.writtenBytes - before.log) / published, (bytesToDisk() - before.disk) / published];
+  return [(disk.writtenBytes - before.all) / published, (log.writtenBytes - before.batches) / published, device / published];
 }
 
 /** Memory for each waiting message: beyond the cache, resident in all; and the cache itself. */

@@ -1,7 +1,7 @@
-// What the kernel and V8 say about a process: memory it holds, bytes it gave to the disk.
+// What the kernel and V8 say about a process and its disk: memory it holds, bytes that were written.
 
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 
 /** Resident memory of a process in bytes. */
 export function residentBytes(pid: number): number {
@@ -21,9 +21,17 @@ export function usedBytes(): number {
   return heapUsed + external;
 }
 
-/** Bytes of pages that this process has made dirty for a disk: whole pages, so more than was written. 0 where the system does not tell. */
-export function bytesToDisk(): number {
+/**
+ * Bytes that the device below `path` has written since it started, for everybody. 0 where the system does not tell. (What /proc says of one process is
+ * no use: a write of 1 KiB to a page cache of large pages counts as a megabyte.)
+ */
+export function deviceBytes(path: string): number {
   if (process.platform !== 'linux') return 0;
-  const found = /^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'));
-  return Number(found?.[1] ?? 0);
+  const { dev } = statSync(path);
+  const major = (dev >> 8) & 0xfff;
+  const minor = (dev & 0xff) | ((dev >> 12) & 0xfff00);
+  const figures = `/sys/dev/block/${major}:${minor}/stat`;
+  if (!existsSync(figures)) return 0; // a file system of several devices, or of none
+  const sectors = Number(readFileSync(figures, 'utf8').trim().split(/\s+/)[6]);
+  return sectors * 512;
 }

@@ -18,11 +18,10 @@ const fresh = (row: string, ...numbers: number[]): Promise<readonly number[]> =>
 async function amplification(effort: Effort): Promise<Figure> {
   const printed = await fresh('amplification', effort.messages, 1_000);
   const alone = await fresh('amplification', Math.min(2_000, effort.messages), 1);
-  const disk = (numbers: readonly number[]): string =>
-    at(numbers, 1) > 0 ? `, ${display(at(numbers, 1))} by the kernel's count of pages` : '';
+  const device = at(printed, 2) > 0 ? `, the device wrote ${display(at(printed, 2))} (for whoever)` : '';
   return {
     value: at(printed, 0),
-    note: `1,000 in flight, ${display(effort.messages)} messages${disk(printed)}; one at a time ${display(at(alone, 0))}${disk(alone)}`,
+    note: `1,000 in flight, ${display(effort.messages)} messages: the log's batches alone ${display(at(printed, 1))}${device}; one at a time ${display(at(alone, 1))}`,
   };
 }
 
