@@ -1,5 +1,5 @@
-# Leveret in a container: `docker build -t leveret . && docker run -p 15672:15672 -e LEVERET_USER=me -e LEVERET_PASSWORD=secret leveret`
-# (guest/guest works from loopback only, and a container's clients are elsewhere).
+# Leveret in a container: `docker build -t leveret . && docker run -p 15672:15672 -v leveret:/data -e LEVERET_USER=me -e LEVERET_PASSWORD=secret leveret`
+# (guest/guest works from loopback only, and a container's clients are elsewhere). Its data is in the volume /data, which one container has at a time.
 
 FROM node:20-slim AS build
 WORKDIR /build
@@ -12,7 +12,7 @@ RUN npx tsc -b client && npx tsc -b server
 RUN npm prune --omit=dev --ignore-scripts --no-audit --no-fund
 
 FROM node:20-slim
-ENV NODE_ENV=production
+ENV NODE_ENV=production LEVERET_DATA_DIR=/data
 WORKDIR /app
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules node_modules
@@ -21,9 +21,11 @@ COPY --from=build /build/client/dist client/dist
 COPY --from=build /build/server/package.json server/
 COPY --from=build /build/server/bin server/bin
 COPY --from=build /build/server/dist server/dist
+RUN install -d -o node -g node -m 700 /data
+VOLUME /data
 USER node
 EXPOSE 15672
-HEALTHCHECK --interval=10s --timeout=3s --start-period=5s \
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:15672/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "server/bin/leveret.js"]
 CMD ["start", "--host", "0.0.0.0"]

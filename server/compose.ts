@@ -26,6 +26,8 @@ export interface Parts {
   readonly clock: Clock;
   /** Not opened yet: the broker recovers from it. */
   readonly messageLog: MessageLog;
+  /** The log cannot go on (its disk has failed): every connection has been closed with 541, and the broker does nothing more. */
+  readonly onFault?: (cause: Error) => void;
 }
 
 // What stands around a body at most: names, properties, a header table of 64 KiB. A client sends while its credit is above 0, so its last message
@@ -49,7 +51,7 @@ export class Leveret implements ConnectionOwner {
   #isClosed = false;
 
   /** Recovers what the log has kept; throws the log's error when it cannot. */
-  constructor(config: Config, { logs, clock, messageLog }: Parts) {
+  constructor(config: Config, { logs, clock, messageLog, onFault }: Parts) {
     this.#config = config;
     this.#logs = logs;
     this.#clock = clock;
@@ -60,6 +62,7 @@ export class Leveret implements ConnectionOwner {
       random: new SystemRandom(),
       turns: new SystemTurns(),
       notices: logs.notices,
+      ...(onFault === undefined ? {} : { onFault }),
       limits: {
         ...defaultLimits,
         messageBytes,

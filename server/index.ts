@@ -8,9 +8,17 @@ import { SystemClock } from './clock.ts';
 import { authority, Leveret, type Logs } from './compose.ts';
 import { type Config, configOf } from './config.ts';
 import { memoryTransport } from './memory-transport.ts';
+import { durableLog } from './storage.ts';
 import { MemoryLog } from './store/memory-log.ts';
 
 export interface BrokerOptions {
+  /**
+   * The directory that keeps messages, queues, exchanges and bindings: `createBroker` recovers what is in it, and throws when it cannot.
+   * One broker has it at a time. Without it everything is in memory, and gone with the broker.
+   */
+  readonly dataDir?: string;
+  /** The disk of `dataDir` has failed: connections are closed, nothing is confirmed any more. What was confirmed is stored. */
+  readonly onFault?: (cause: Error) => void;
   /** Origins of pages that may connect beside the broker's own. */
   readonly origins?: readonly string[];
   readonly user?: string;
@@ -41,7 +49,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
   connect<T extends Topology = Topology>(options?: ConnectOptions<T>): Promise<Connection<T>>;
   /** The numbers of docs/protocol.md, "A sample". */
   stats(): Sample;
-  /** Ends every connection, and then the broker. Messages in memory are gone. */
+  /** Ends every connection, and then the broker; resolves when the data directory may be opened again. Messages in memory are gone. */
   close(): Promise<void>;
 }
 
@@ -55,13 +63,12 @@ export interface EmbeddedBroker extends AsyncDisposable {
  * ```
  */
 export function createBroker(options: BrokerOptions = {}): EmbeddedBroker {
-  const config = configOf({
-    origins: options.origins,
-    user: options.user,
-    password: options.password,
-  });
-  const leveret = new Leveret(config, { logs: logsTo(options.log), clock: new SystemClock(), messageLog: new MemoryLog() });
-  return new Embedded(leveret, config);
+  const { dataDir, origins, user, password, onFault } = options;
+  const config = configOf({ origins, user, password, 'data-dir': dataDir });
+  const logs = logsTo(options.log);
+  const clock = new SystemClock();
+  const messageLog = dataDir === undefined ? new MemoryLog() : durableLog(dataDir, config, { clock, notices: logs.notices });
+  return new Embedded(new Leveret(config, { logs, clock, messageLog, ...(onFault === undefined ? {} : { onFault }) }), config);
 }
 
 class Embedded implements EmbeddedBroker {
@@ -110,7 +117,7 @@ function logsTo(log: BrokerOptions['log']): Logs {
   const silent = (): void => undefined;
   const to = log ?? { debug: silent, info: silent, warn: silent, error: silent };
   return {
-    notices: { notice: (notice) => to.debug(notice.fields, notice.text) },
+    notices: { notice: ({ severity, fields, text }) => to[severity === 'info' ? 'debug' : severity](fields, text) },
     logFor: (fields) => ({
       debug: (more, text) => to.debug({ ...fields, ...more }, text),
       info: (more, text) => to.info({ ...fields, ...more }, text),

@@ -23,6 +23,8 @@ const VERBS: readonly Verb[] = [
   { name: 'declare', summary: 'declare an exchange or a queue', load: () => import('./declare.ts') },
   { name: 'bind', summary: 'bind a queue or an exchange to an exchange', load: () => import('./bind.ts') },
   { name: 'bench', summary: 'measure a running broker', load: () => import('./bench.ts') },
+  { name: 'fsck', summary: 'check a data directory that no broker uses', load: () => import('./fsck.ts') },
+  { name: 'dump-wal', summary: 'show the records of log files', load: () => import('./dump-wal.ts') },
 ];
 
 /** Runs one command line (without node and script) and answers its exit code. */

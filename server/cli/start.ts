@@ -1,8 +1,12 @@
 // `leveret start`: runs the broker until it is told to end, and tells a person where it is and what to type next.
 // Always: (1) the line with the address is printed once the port is open, and says the port it got; (2) SIGTERM and SIGINT drain: clients are told,
-// what they hold may be settled, then they are closed with 1001; a second signal ends at once; (3) each way of failing has its own exit code.
+// what they hold may be settled, then they are closed with 1001 and the data directory is closed; a second signal ends at once, and so does
+// the first while data is recovered: both are as harmless as a kill; (3) each way of failing has its own exit code; (4) a disk that fails
+// ends the process: what it could not store was not confirmed.
 // Refuses to open the well-known guest to a network: beyond loopback it may not log in, and the output says how to set a user.
 
+import { resolve } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
@@ -11,10 +15,17 @@ import { authority, Leveret } from '../compose.ts';
 import { type Config, ConfigError } from '../config.ts';
 import { type LoadedConfig, loadConfig } from '../config-sources.ts';
 import { createLog, noticesTo } from '../log.ts';
+import { MemoryWatch, memoryLimitBytes } from '../memory-watch.ts';
+import type { Clock } from '../ports.ts';
 import { MemoryLog } from '../store/memory-log.ts';
 import { VERSION } from '../version.ts';
 import { isLoopback } from '../websocket/listener.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
+import { RecoveryReport } from './recovery-report.ts';
+import { DiskFailure, storeFailure } from './store-failures.ts';
+
+// For the close frames' answers and the end of the log, once something has failed.
+const CLOSE_MS_MAX = 2000;
 
 interface Flags {
   readonly host?: string;
@@ -42,10 +53,57 @@ async function start(flags: Flags): Promise<void> {
   const { config, warnings } = load(flags);
   const log = createLog(config.logLevel);
   for (const warning of warnings) log.warn(warning);
-  const logs = { notices: noticesTo(log), logFor: (fields: object) => log.child(fields) };
-  const leveret = new Leveret(config, { logs, clock: new SystemClock(), messageLog: new MemoryLog() });
-  const stop = stopSignal();
   watchFaults(log);
+  const failure = new DiskFailure(config.dataDir ?? '', log);
+  const clock = new SystemClock();
+  const leveret = await open(config, { clock, log, failure });
+  const watch = new MemoryWatch({
+    clock,
+    limitBytes: memoryLimitBytes(),
+    usedBytes: process.memoryUsage.rss,
+    tell: (isOver) => leveret.broker.memoryAlarm(isOver),
+  });
+  // Not before: while data is recovered nothing else runs, and a signal may end that at once.
+  const stop = stopSignal();
+  try {
+    await Promise.race([failure.happened, serve(leveret, config, log, stop)]);
+  } catch (error) {
+    await closeAnyway(leveret);
+    throw storeFailure(error, config.dataDir ?? '');
+  } finally {
+    watch.close();
+  }
+}
+
+interface Surroundings {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly failure: DiskFailure;
+}
+
+/** Recovers what the data directory holds, and blocks while it does. */
+async function open(config: Config, { clock, log, failure }: Surroundings): Promise<Leveret> {
+  const logs = { notices: noticesTo(log), logFor: (fields: object) => log.child(fields) };
+  const { dataDir: directory } = config;
+  if (directory === undefined) return new Leveret(config, { logs, clock, messageLog: new MemoryLog() });
+  const { durableLog } = await import('../storage.ts');
+  const report = new RecoveryReport({
+    directory,
+    notices: logs.notices,
+    tell: (line) => process.stderr.write(`${line}\n`),
+    now: () => performance.now(),
+  });
+  try {
+    const messageLog = durableLog(directory, config, { clock, notices: report });
+    const leveret = new Leveret(config, { logs, clock, messageLog, onFault: failure.report });
+    if (report.summary !== undefined) process.stdout.write(`${report.summary}\n`);
+    return leveret;
+  } catch (error) {
+    throw storeFailure(error, directory);
+  }
+}
+
+async function serve(leveret: Leveret, config: Config, log: Logger, stop: Promise<string>): Promise<void> {
   const { host, port } = await listen(leveret, config);
   log.debug({ host, port, version: VERSION }, 'listening');
   process.stdout.write(greeting(config, host, port));
@@ -54,6 +112,15 @@ async function start(flags: Flags): Promise<void> {
   await leveret.drain('the server shuts down', config.limits.drainMs);
   await leveret.close('the server shuts down');
   log.debug('closed');
+}
+
+/** After a failure: what can be closed is, and what cannot does not hold the end up. */
+async function closeAnyway(leveret: Leveret): Promise<void> {
+  const late = new AbortController();
+  const closed = leveret.close('the server has failed').catch(() => undefined); // the failure before it is the one that is told
+  await Promise.race([closed, pause(CLOSE_MS_MAX, undefined, { signal: late.signal }).catch(() => undefined)]);
+  late.abort();
+  setTimeout(() => process.exit(), CLOSE_MS_MAX).unref(); // with the code that is set by then
 }
 
 function load(flags: Flags): LoadedConfig {
@@ -81,7 +148,6 @@ async function listen(leveret: Leveret, config: Config): Promise<{ host: string;
   try {
     return await leveret.listen(host, httpPort);
   } catch (error) {
-    await leveret.close();
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const other = 'use another one with --http-port, or --http-port 0 for any that is free';
     if (code === 'EADDRINUSE') throw new CliError(ExitCode.Unavailable, `port ${httpPort} on ${host} is taken by another process`, other);
@@ -102,7 +168,9 @@ function greeting(config: Config, host: string, port: number): string {
   const url = port === 15_672 && isLoopback(host) ? '' : ` --url ws://${isLoopback(host) ? at : authority('127.0.0.1', port)}/ws`;
   const lines = [
     `${strong(`Leveret ${VERSION}`)} listens on ${strong(`ws://${at}/ws`)} (health: http://${at}/health)`,
-    'Messages are kept in memory: they end with this process.',
+    config.dataDir === undefined
+      ? 'Messages are kept in memory: they end with this process.'
+      : `Messages are kept in ${resolve(config.dataDir)}.`,
   ];
   if (!isLoopback(host) && config.user === 'guest') {
     lines.push(

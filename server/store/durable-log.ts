@@ -358,6 +358,7 @@ export class DurableLog implements MessageLog {
   }
 
   #tellRecovered(recovery: Recovery, messages: number, ms: number): void {
+    if (recovery.lastRecordLsn === 0) return; // a new directory: there was nothing to recover
     this.#options.notices.notice({
       kind: 'recovered',
       severity: 'info',

@@ -124,7 +124,11 @@ function make(disk: Disk, directory: string): void {
   syncNow(disk, `${directory}/${WAL}`);
   writeNow(disk, checkpointPath(`${directory}/${META}`, 1), encodeCheckpoint({ ...NO_CHECKPOINT, number: 1, nextFileId: 2 }));
   syncNow(disk, `${directory}/${META}`);
-  writeNow(disk, `${directory}/${FORMAT_FILE}`, Buffer.from(`leveret ${FORMAT}\n`));
+  const aside = `${directory}/${FORMAT_FILE}.new`;
+  if (disk.existsNow(aside)) disk.removeNow(aside);
+  syncNow(disk, directory); // all that the next name stands for
+  writeNow(disk, aside, Buffer.from(`leveret ${FORMAT}\n`));
+  disk.renameNow(aside, `${directory}/${FORMAT_FILE}`);
   syncNow(disk, directory);
 }
 

@@ -4,6 +4,7 @@
 // Refuses: to be durable. RabbitMQ pages transient messages out the same way.
 
 import type { ColdFile } from './cold-reads.ts';
+import { isDiskError } from './directory-lock.ts';
 import type { Disk, DiskError, DiskFile } from './file.ts';
 import type { Slab } from './log-file.ts';
 import type { SlabTable } from './slab-table.ts';
@@ -40,9 +41,12 @@ export class Spill {
     const { bytes } = slab;
     if (bytes === undefined || this.#isWriting) return;
     const { disk, path, slabs } = this.#options;
-    if (this.#cold === undefined) {
-      if (disk.existsNow(path)) disk.removeNow(path);
-      this.#cold = { file: disk.openNow(path, 'create'), recordSeed: undefined, bytes: 0 };
+    try {
+      this.#cold ??= { file: disk.openNow(path, 'create'), recordSeed: undefined, bytes: 0 };
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+      if (error.code !== 'ENOSPC') this.#options.failed(error);
+      return;
     }
     const count = Math.ceil(slab.used / slabs.slabBytes);
     const slot = count === 1 ? (this.#freeSlots.pop() ?? this.#slotCount++) : this.#slotCount;

@@ -3,9 +3,9 @@
 // counters of every queue; the counter identity of docs/protocol.md; at the end the order of all that is left.
 
 import { expect } from 'vitest';
+import { countersBalance } from '../../scripts/kill-loop/checkers.ts';
 import type { DeliveryJson, PropertiesJson } from '../../shared/protocol/control.ts';
 import type { TestBroker } from '../support/broker.ts';
-import { countersBalance } from '../support/checkers.ts';
 import { type Inbox, type JsonSession, OperationError } from '../support/json-session.ts';
 import { argumentsOf, type Command, SESSIONS } from './commands.ts';
 import { countersOf, heldAs, nameOf, outcome, sameSpec, seenAs } from './comparable.ts';

@@ -83,6 +83,7 @@ export class World {
   #confirmed = 0;
   #retired = 0;
   #hasFaulted = false;
+  #isDead = false;
 
   constructor(seed: number, planted?: Planted) {
     this.#random = seeded(seed);
@@ -144,11 +145,18 @@ export class World {
 
   #start(): void {
     const life = ++this.#restarts;
+    // a process that is dead does nothing more, though its timers still stand in the world's time
+    const alive = (task: () => void) => () => {
+      if (life === this.#restarts && !this.#isDead) task();
+    };
+    this.#isDead = false;
+    const clock = { now: () => this.#time.now(), setTimer: (at: number, fire: () => void) => this.#time.setTimer(at, alive(fire)) };
+    const turns = { defer: (task: () => void) => this.#time.defer(alive(task)) };
     const disk = this.#planted?.disk?.(this.#disk, this.#time) ?? this.#disk;
     const durable = new DurableLog({
       disk,
       directory: 'data',
-      clock: this.#time,
+      clock,
       notices: { notice: () => undefined },
       processes: { self: `1 ${this.#restarts}`, isAlive: () => false },
       sizes: this.#sizes,
@@ -162,8 +170,8 @@ export class World {
     this.#hasFaulted = false;
     this.#engine = new Engine({
       log: this.#planted?.log?.(durable) ?? durable,
-      clock: this.#time,
-      turns: this.#time,
+      clock,
+      turns,
       onFault: (cause) => {
         if (life !== this.#restarts) return; // a process that is dead, in a world where its timers still ring
         this.#hasFaulted = true;
@@ -199,9 +207,12 @@ export class World {
       await this.#advance(300); // what was settled is synced
       this.#look();
       const isClosed = { value: false };
-      void this.#engine?.broker.close().then(() => {
-        isClosed.value = true;
-      });
+      this.#engine?.broker.close().then(
+        () => {
+          isClosed.value = true;
+        },
+        () => undefined, // the machine went off meanwhile
+      );
       for (let step = 0; !isClosed.value && step < DRAIN_STEPS_MAX && !this.#hasFaulted; step++) await this.#advance(5);
       if (isClosed.value && !this.#hasFaulted) {
         for (const key of this.#ackedNow) this.#over.add(key);
@@ -212,6 +223,7 @@ export class World {
       if (!this.#hasFaulted) this.complaints.push('the log never closed');
     }
     this.#look();
+    this.#isDead = true;
     this.#trace.push(dice < 0.65 ? 'power' : 'kill');
     this.#disk = dice < 0.65 ? this.#disk.powerLoss() : this.#disk.kill();
   }

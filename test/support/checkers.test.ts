@@ -1,7 +1,6 @@
 // Each checker is fed histories that are broken in one way, and must say so.
 
 import { describe, expect, test } from 'vitest';
-import type { QueueSample } from '../../shared/protocol/control.ts';
 import {
   type Attempt,
   countersBalance,
@@ -15,7 +14,8 @@ import {
   prefetchHolds,
   repeatsSayRedelivered,
   totalQueue,
-} from './checkers.ts';
+} from '../../scripts/kill-loop/checkers.ts';
+import type { QueueSample } from '../../shared/protocol/control.ts';
 
 const confirmed = (body: string, publisher = 'p'): Attempt => ({ body, publisher, outcome: 'confirmed' });
 const delivered = (body: string, more: Partial<DeliveryRecord> = {}): DeliveryRecord => ({

@@ -1,10 +1,13 @@
-// The broker inside a user's own process: in memory, on a port, and gone without a trace.
+// The broker inside a user's own process: in memory or in a directory, on a port, and gone without a trace.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { connect } from 'leveret-client';
-import { expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { createBroker } from '../../server/index.ts';
 
 test('connect() is a client over memory, on the same broker as those on the port', async () => {
@@ -58,11 +61,56 @@ test('after close nothing connects, and close may be called again', async () => 
   await expect(broker.connect()).rejects.toThrow();
 });
 
-test('a process whose broker is closed ends by itself', async () => {
+describe('with a data directory', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'leveret-embedding-'));
+  afterAll(() => rmSync(folder, { recursive: true }));
+
+  test('what was confirmed is there when the broker is created again', async () => {
+    const dataDir = join(folder, 'kept');
+    for (const round of [0, 1, 2]) {
+      await using broker = createBroker({ dataDir });
+      const client = await broker.connect();
+      await client.declareQueue('jobs');
+      expect((await client.queue('jobs').inspect()).ready).toBe(round);
+      await client.queue('jobs').publish({ round });
+    }
+    await using broker = createBroker({ dataDir });
+    expect(broker.stats()).toMatchObject({ queues: [{ queue: 'jobs', ready: 3 }] });
+  });
+
+  test('a second broker on the same directory is refused while there is a first, in the same process too', async () => {
+    const dataDir = join(folder, 'one at a time');
+    const first = createBroker({ dataDir });
+    expect(() => createBroker({ dataDir })).toThrow(expect.objectContaining({ fault: 'in-use' }));
+    await first.close();
+    await createBroker({ dataDir }).close();
+  });
+
+  test('a directory that cannot be had is an error of createBroker, which leaves nothing behind', () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    expect(() => createBroker({ dataDir: join(file, 'data') })).toThrow(expect.objectContaining({ fault: 'unusable' }));
+    expect(readFileSync(file, 'utf8')).toBe('');
+    expect(() => createBroker({ dataDir: '' })).toThrow("'data-dir' must NOT have fewer than 1 characters");
+  });
+});
+
+test('without a data directory nothing is written', async () => {
+  const before = readdirSync('.');
+  await using broker = createBroker();
+  const client = await broker.connect();
+  await client.declareQueue('jobs');
+  await client.queue('jobs').publish('x');
+  expect(readdirSync('.')).toEqual(before);
+});
+
+test.each(['', '{ dataDir }'])('a process whose broker is closed ends by itself: createBroker(%s)', async (options) => {
+  const folder = mkdtempSync(join(tmpdir(), 'leveret-embedding-'));
   const index = new URL('../../server/dist/server/index.js', import.meta.url).href;
   const program = `
     import { createBroker } from ${JSON.stringify(index)};
-    const broker = createBroker();
+    const dataDir = ${JSON.stringify(folder)};
+    const broker = createBroker(${options});
     const client = await broker.connect();
     await broker.listen({ port: 0 });
     await client.declareQueue('q', { arguments: { 'x-message-ttl': 60000, 'x-expires': 60000 } });
@@ -80,4 +128,5 @@ test('a process whose broker is closed ends by itself', async () => {
   child.stdout.on('data', (chunk: Buffer) => (printed += chunk.toString()));
   expect((await once(child, 'close'))[0]).toBe(0);
   expect(printed).toBe('closed\n');
+  rmSync(folder, { recursive: true });
 });

@@ -1,0 +1,136 @@
+// What is in a data directory, and what of it does not check out: for fsck and repair, while no broker runs.
+// Always: (1) the directory is locked while it is looked at; (2) recovery's own reading decides what is there; beside it the crc of every message that
+// a queue still holds is checked, which a start leaves to the first delivery; (3) nothing but the lock is written.
+// Refuses: to end at the first damage: all of it is listed, with file and offset.
+
+import type { Definition, Notices } from '../ports.ts';
+import { DirectoryLock } from './directory-lock.ts';
+import type { Disk } from './file.ts';
+import type { LogFile } from './log-file.ts';
+import { DirectoryEntry } from './message-directory.ts';
+import { checkFormat } from './opening.ts';
+import { isRecordWhole, RECORD_HEADER_BYTES } from './records.ts';
+import { type Damage, filePath, Recoverer, type Recovery } from './recovery.ts';
+import { StoreError } from './store-error.ts';
+import type { Processes } from './store-options.ts';
+
+export interface CheckedFile {
+  readonly path: string;
+  readonly role: 'wal' | 'kept' | 'gathered';
+  readonly bytes: number;
+  /** References of queues that are alive. */
+  readonly messages: number;
+}
+
+export interface Check {
+  readonly files: readonly CheckedFile[];
+  readonly messages: number;
+  readonly definitions: number;
+  /** The log was closed in good order. */
+  readonly isClean: boolean;
+  readonly damages: readonly Damage[];
+}
+
+const ROLES = ['wal', 'kept', 'gathered'] as const;
+const SILENT: Notices = { notice: () => undefined };
+
+/** Does `action` while no other process has the directory. */
+export function whileLocked<T>(disk: Disk, directory: string, processes: Processes, action: () => T): T {
+  if (!disk.existsNow(directory))
+    throw new StoreError('unusable', `there is no data directory ${directory}`, { path: directory, hint: 'name another with --data-dir' });
+  const lock = new DirectoryLock(disk, directory, processes);
+  try {
+    if (!checkFormat(disk, directory)) {
+      const text = `${directory} is no data directory: it has no file 'format'`;
+      throw new StoreError('unusable', text, { path: directory, hint: 'name another with --data-dir' });
+    }
+    return action();
+  } finally {
+    lock.release();
+  }
+}
+
+/** Looks at all of a directory that is locked. */
+export function checkDirectory(disk: Disk, directory: string): Check {
+  const damages: Damage[] = [];
+  const recovery = new Recoverer(disk, directory, SILENT, (damage) => void damages.push(damage)).recover();
+  try {
+    const queues = queueNames(recovery.replay.definitions);
+    const files = [...recovery.directories.keys()].map((file) => checkFile(directory, recovery, file, queues, damages));
+    return {
+      files,
+      messages: files.reduce((sum, { messages }) => sum + messages, 0),
+      definitions: recovery.replay.definitions.length,
+      isClean: recovery.isClean,
+      damages,
+    };
+  } finally {
+    for (const file of recovery.directories.keys()) file.file.closeNow();
+  }
+}
+
+function checkFile(
+  directory: string,
+  recovery: Recovery,
+  file: LogFile,
+  queues: ReadonlyMap<number, string>,
+  damages: Damage[],
+): CheckedFile {
+  const path = filePath(directory, file.id, file.role);
+  const isMissing = file.file.path !== path;
+  const bytes = readAll(file);
+  let messages = 0;
+  for (const entry of aliveEntries(recovery, file, queues)) {
+    messages++;
+    const at = entry.position - RECORD_HEADER_BYTES;
+    if (!isMissing && !isRecordWhole(bytes, at, bytes.length, file.id))
+      damages.push({ path, offset: at, text: `message ${entry.seq} of ${queueText(queues, entry.queueNumber)} is not whole` });
+  }
+  return { path, role: ROLES[file.role], bytes: bytes.length, messages };
+}
+
+export function readAll(file: LogFile): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(file.file.sizeNow());
+  return bytes.subarray(0, file.file.readNow(bytes, 0));
+}
+
+/** What queues still hold of a file, with the changes that came after. The entry is reused. */
+export function* aliveEntries(recovery: Recovery, file: LogFile, queues: ReadonlyMap<number, string>): Generator<DirectoryEntry> {
+  const { settled } = recovery.replay;
+  const directory = recovery.directories.get(file);
+  const entry = new DirectoryEntry();
+  for (let i = 0; i < (directory?.count ?? 0); i++) {
+    directory?.fill(i, entry);
+    const { queueNumber, seq } = entry;
+    if (!queues.has(queueNumber) || file.settled.has(queueNumber, seq) || settled.has(queueNumber, seq)) continue;
+    const change = settled.changeOf(queueNumber, seq) ?? file.settled.changeOf(queueNumber, seq);
+    if (change !== undefined) {
+      entry.flags = change.flags;
+      entry.deliveryCount = change.deliveryCount;
+    }
+    yield entry;
+  }
+}
+
+/** The queues that there are, by number. */
+export function queueNames(definitions: readonly Definition[]): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const definition of definitions) {
+    const { kind, number, name, vhost } = definition;
+    if (kind === 'queue' && typeof number === 'number') names.set(number, String(name));
+    if (kind !== 'queue.delete') continue;
+    if (typeof number === 'number') names.delete(number);
+    else for (const other of definitions) if (isSameQueue(other, name, vhost)) names.delete(Number(other['number']));
+  }
+  return names;
+}
+
+function isSameQueue(definition: Definition, name: unknown, vhost: unknown): boolean {
+  return definition.kind === 'queue' && definition['name'] === name && definition['vhost'] === vhost;
+}
+
+export function queueText(queues: ReadonlyMap<number, string>, queueNumber: number): string {
+  const name = queues.get(queueNumber);
+  return name === undefined ? `queue number ${queueNumber}` : `queue '${name}'`;
+}
+
