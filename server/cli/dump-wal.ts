@@ -13,7 +13,7 @@ import { processTerminal, type Terminal } from './terminal.ts';
 
 interface Flags {
   readonly dataDir: string;
-  readonly all?: true;
+  readonly all?: boolean;
 }
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {

@@ -11,7 +11,7 @@ import { processTerminal, type Terminal } from './terminal.ts';
 
 interface Flags {
   readonly dataDir: string;
-  readonly json?: true;
+  readonly json?: boolean;
 }
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
