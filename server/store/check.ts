@@ -115,22 +115,15 @@ export function* aliveEntries(recovery: Recovery, file: LogFile, queues: Readonl
 /** The queues that there are, by number. */
 export function queueNames(definitions: readonly Definition[]): Map<number, string> {
   const names = new Map<number, string>();
-  for (const definition of definitions) {
-    const { kind, number, name, vhost } = definition;
-    if (kind === 'queue' && typeof number === 'number') names.set(number, String(name));
-    if (kind !== 'queue.delete') continue;
-    if (typeof number === 'number') names.delete(number);
-    else for (const other of definitions) if (isSameQueue(other, name, vhost)) names.delete(Number(other['number']));
+  for (const { kind, number, name } of definitions) {
+    if (typeof number !== 'number') continue;
+    if (kind === 'queue') names.set(number, String(name));
+    else if (kind === 'queue.delete') names.delete(number);
   }
   return names;
-}
-
-function isSameQueue(definition: Definition, name: unknown, vhost: unknown): boolean {
-  return definition.kind === 'queue' && definition['name'] === name && definition['vhost'] === vhost;
 }
 
 export function queueText(queues: ReadonlyMap<number, string>, queueNumber: number): string {
   const name = queues.get(queueNumber);
   return name === undefined ? `queue number ${queueNumber}` : `queue '${name}'`;
 }
-

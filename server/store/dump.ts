@@ -5,6 +5,7 @@
 import { Content } from '../../shared/content.ts';
 import type { Disk } from './file.ts';
 import {
+  BATCH_HEADER_BYTES,
   FILE_HEADER_BYTES,
   RECORD_HEADER_BYTES,
   REFERENCE_BYTES,
@@ -16,7 +17,7 @@ import {
   readFileHeader,
   readU64,
 } from './records.ts';
-import { durableBehind, eachInside, isMessage, salvage, scanFile } from './scan.ts';
+import { eachInside, isMessage, salvage, scanFile } from './scan.ts';
 
 export type Line = Readonly<Record<string, unknown>>;
 
@@ -32,26 +33,23 @@ export function dumpFile(disk: Disk, path: string, isAll: boolean, show: (line: 
   }
   show({ file: path, ...header });
   const { fileId } = header;
-  let batchAt = FILE_HEADER_BYTES;
+  let readTo = FILE_HEADER_BYTES;
   const visit = (record: Buffer, at: number, head: RecordHeader): void => {
-    // a batch's header stands right before its first record
-    for (let next = at - 48; next >= batchAt; next = batchAt - 1) {
-      const batch = readBatchHeader(bytes, next, fileId);
-      if (batch !== undefined) show({ batch: next, ...batch });
-      batchAt = at;
-    }
+    const batchAt = at - BATCH_HEADER_BYTES; // a batch's header stands right before its first record
+    const batch = batchAt >= readTo ? readBatchHeader(bytes, batchAt, fileId) : undefined;
+    if (batch !== undefined) show({ batch: batchAt, ...batch });
     show(describe(record, at, head));
-    batchAt = at + head.recordBytes;
+    readTo = at + head.recordBytes;
   };
-  if (isAll) {
-    const gaps = salvage(bytes, fileId, bytes.length, visit);
-    const isBlank = (from: number): boolean => bytes.subarray(from).every((byte) => byte === 0);
-    for (const { from, to } of gaps) show({ gap: from, to });
-    return gaps.some(({ from, to }) => to < bytes.length || (!isBlank(from) && durableBehind(bytes, from, fileId) > 0));
-  }
-  const { end, lastLsn, durableLsn } = scanFile(bytes, fileId, header.previousLsn, visit);
+  const { end, lastLsn, durableLsn } = scanFile(bytes, fileId, header.previousLsn, isAll ? () => undefined : visit);
   const isDamaged = durableLsn > lastLsn;
-  show({ end, lastLsn, durableLsn, ...(isDamaged ? { damaged: 'records behind this place were durable: --all shows what is whole' } : {}) });
+  if (isAll) for (const { from, to } of salvage(bytes, fileId, bytes.length, visit)) show({ gap: from, to });
+  show({
+    end,
+    lastLsn,
+    durableLsn,
+    ...(isDamaged && !isAll ? { damaged: 'records behind this place were durable: --all shows what is whole' } : {}),
+  });
   return isDamaged;
 }
 
