@@ -41,6 +41,6 @@ function table({ files, messages, definitions, isClean, damages }: Check): strin
   const lines = all.map((row) => row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '));
   lines.push(`messages: ${messages}, definitions: ${definitions}, ${isClean ? 'closed in good order' : 'not closed in good order'}`);
   lines.push(...damages.map(({ path, offset, text }) => `damaged: ${path}, offset ${offset}: ${text}`));
-  lines.push(damages.length === 0 ? 'whole' : `${damages.length} damaged; 'leveret repair' tells what would be lost`);
+  lines.push(damages.length === 0 ? 'whole' : `${damages.length} damaged`);
   return lines.join('\n');
 }
