@@ -22,6 +22,9 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .option('--data-dir <directory>', 'the data directory', '.leveret')
     .option('--all', 'go on behind a bad place with what is whole')
     .action((files: readonly string[], { dataDir, all = false }: Flags) => {
+      terminal.output.on('error', (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EPIPE') throw error; // a reader that goes away (`| head`) has seen enough
+      });
       const show = (line: Line): void => void terminal.output.write(`${toJson(line)}\n`);
       terminal.exit(dump(dataDir, files, all, show) ? ExitCode.BadInput : ExitCode.Ok);
     });

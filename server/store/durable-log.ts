@@ -1,7 +1,7 @@
 // The message log on disk: what the broker knows of the store, put together from its parts. hot
 // Always: (1) one process per data directory; (2) `durable` is told only what an fdatasync has covered; (3) after a fault of the disk nothing
 // is taken or confirmed any more; (4) what no durable queue holds, or is not persistent, never reaches the WAL.
-// Refuses: to repair. Damage to synced data makes `open` throw; `leveret repair` is asked for by a person.
+// Refuses: to repair. Damage to synced data makes `open` throw, and a person decides.
 
 import { invariant } from '../../shared/assert.ts';
 import {

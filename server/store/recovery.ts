@@ -56,8 +56,7 @@ function fileName(id: number): string {
   return String(id).padStart(8, '0');
 }
 
-export const DAMAGE_HINT =
-  "look with 'leveret fsck', restore a backup, or let 'leveret repair' tell what would be lost and go on without it";
+export const DAMAGE_HINT = "'leveret fsck' lists all that is damaged: restore the directory from a backup";
 
 /** Ends the start with the first damage. */
 export function refuseDamage(damage: Damage): never {
