@@ -1,28 +1,30 @@
-// The yardstick of the durable rows: `node append-server.js FILE` takes records of 1 KiB from a bare socket, appends them to FILE, and answers after
-// fdatasync how many are safe (u32). Prints its address, lives until it is killed.
+// The yardstick of the durable rows: `node append-server.js FILE tcp|ws RECORD_BYTES` takes records from a bare socket, or as they lie in the messages of
+// a bare ws server, appends them to FILE, and answers after fdatasync how many are safe (u32). Prints its address, lives until it is killed.
 // Always: (1) the asynchronous calls of the broker's log and no other: one writev, then one fdatasync, one of both in flight; (2) what arrives
 // meanwhile is the next batch; (3) the file is as a WAL file is: 64 MiB, written once before, overwritten from its start when it is full.
-// Refuses: framing, checksums, copies. Chunks are written as the socket gave them; an answer counts the records that are whole.
+// Refuses: frames, checksums, copies. Bytes are written as the socket gave them; an answer counts the records that are whole.
 
 import { closeSync, fdatasync, fsyncSync, openSync, writeSync, writev } from 'node:fs';
-import { createServer, type Socket } from 'node:net';
+import { createServer } from 'node:net';
+import { type WebSocket, WebSocketServer } from 'ws';
 
-const RECORD_BYTES = 1_024;
 const FILE_BYTES = 64 << 20;
 const CHUNK_BYTES = 1 << 20;
 
 class AppendLoop {
   readonly #fd: number;
-  readonly #socket: Socket;
+  readonly #recordBytes: number;
+  readonly #answer: (bytes: Buffer) => void;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #position = 0;
   #synced = 0;
   #isBusy = false;
 
-  constructor(fd: number, socket: Socket) {
+  constructor(fd: number, recordBytes: number, answer: (bytes: Buffer) => void) {
     this.#fd = fd;
-    this.#socket = socket;
+    this.#recordBytes = recordBytes;
+    this.#answer = answer;
   }
 
   take(chunk: Buffer): void {
@@ -54,13 +56,13 @@ class AppendLoop {
   }
 
   #done(bytes: number): void {
-    const before = Math.floor(this.#synced / RECORD_BYTES);
+    const before = Math.floor(this.#synced / this.#recordBytes);
     this.#synced += bytes;
-    const count = Math.floor(this.#synced / RECORD_BYTES) - before;
-    if (count > 0 && !this.#socket.destroyed) {
+    const count = Math.floor(this.#synced / this.#recordBytes) - before;
+    if (count > 0) {
       const answer = Buffer.allocUnsafe(4);
       answer.writeUInt32LE(count);
-      this.#socket.write(answer);
+      this.#answer(answer);
     }
     if (this.#waiting.length > 0) this.#write();
     else this.#isBusy = false;
@@ -75,19 +77,35 @@ function preallocate(path: string): number {
   return fd;
 }
 
-const path = process.argv[2];
-if (path === undefined) throw new Error('usage: append-server.js FILE');
-const fd = preallocate(path);
-const server = createServer({ noDelay: true }, (socket) => {
-  const loop = new AppendLoop(fd, socket);
-  socket.on('data', (chunk: Buffer) => loop.take(chunk));
-  socket.on('error', () => socket.destroy());
-});
-server.listen({ host: '127.0.0.1', port: 0 }, () => {
-  const address = server.address();
+function serveTcp(fd: number, recordBytes: number): void {
+  const server = createServer({ noDelay: true }, (socket) => {
+    const loop = new AppendLoop(fd, recordBytes, (answer) => void (socket.destroyed || socket.write(answer)));
+    socket.on('data', (chunk: Buffer) => loop.take(chunk));
+    socket.on('error', () => socket.destroy());
+  });
+  server.listen({ host: '127.0.0.1', port: 0 }, () => tell('tcp', server.address()));
+}
+
+/** The settings that cost time are those of the broker's listener. */
+function serveWs(fd: number, recordBytes: number): void {
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, perMessageDeflate: false, skipUTF8Validation: true });
+  server.on('connection', (socket: WebSocket) => {
+    const loop = new AppendLoop(fd, recordBytes, (answer) => void (socket.readyState === socket.OPEN && socket.send(answer)));
+    socket.on('message', (bytes: Buffer) => loop.take(bytes));
+  });
+  server.on('listening', () => tell('ws', server.address()));
+}
+
+function tell(protocol: string, address: ReturnType<WebSocketServer['address']>): void {
   if (address === null || typeof address === 'string') throw new Error('the append server has no port');
-  process.stdout.write(`tcp://127.0.0.1:${address.port}\n`);
-});
+  process.stdout.write(`${protocol}://127.0.0.1:${address.port}\n`);
+}
+
+const [path, protocol, recordBytes] = process.argv.slice(2);
+if (path === undefined || recordBytes === undefined) throw new Error('usage: append-server.js FILE tcp|ws RECORD_BYTES');
+const fd = preallocate(path);
+if (protocol === 'ws') serveWs(fd, Number(recordBytes));
+else serveTcp(fd, Number(recordBytes));
 process.on('SIGTERM', () => {
   closeSync(fd);
   process.exit(0);

@@ -23,7 +23,8 @@ import { encodeMessage, type RawSocket } from './raw-socket.ts';
 
 const PUBLISHER = 1;
 const CONSUMER = 1;
-const RECORD_BYTES = 1_024;
+/** Of the bare append loop. */
+export const RECORD_BYTES = 1_024;
 
 /** What an end tells its run. */
 export interface Told {
@@ -35,7 +36,7 @@ export interface Told {
 }
 
 /** Puts off the write of what is due to the end of the present turn. */
-class Dues {
+export class Dues {
   readonly #write: (count: number) => void;
   #due = 0;
   readonly #flush = (): void => {

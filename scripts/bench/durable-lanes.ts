@@ -2,10 +2,11 @@
 // Always: (1) a window of N means N that are not answered, never N at a time and then the next N; (2) a message is through the flow when it
 // is both confirmed and acked.
 
-import { AckingConsumer, Appender, ConfirmedPublisher, type Told } from './durable-ends.ts';
-import type { StockOptions } from './frame-stock.ts';
+import { AckingConsumer, Appender, ConfirmedPublisher, Dues, type Told } from './durable-ends.ts';
+import { FrameStock, type StockOptions } from './frame-stock.ts';
 import { Load } from './load.ts';
 import type { Opened } from './pairs.ts';
+import { RawSocket } from './raw-socket.ts';
 
 /** Adapts an end to a load that does not exist yet when the end is opened. */
 class Teller implements Told {
@@ -29,6 +30,17 @@ export async function openAppend(url: string, window: number): Promise<Opened> {
   const load = new Load({ size: 1, send: () => appender.send(1) }, window);
   told.load = load;
   return { load, close: async () => appender.close() };
+}
+
+/** The same behind a bare ws server, with the very frames that a publisher sends: what is lost here is not the broker's. */
+export async function openAppendWs(url: string, window: number, options: StockOptions): Promise<Opened> {
+  const socket = await RawSocket.open(url);
+  const stock = new FrameStock(options);
+  const dues = new Dues((count) => socket.writeAll(stock.take(count)));
+  const load = new Load({ size: 1, send: () => dues.add(1) }, window);
+  socket.onMessage = (bytes) => load.received(bytes.readUInt32LE());
+  socket.onClose = (reason) => load.failed(`append server: ${reason}`);
+  return { load, close: () => socket.close() };
 }
 
 export interface PublishRun extends Omit<StockOptions, 'handle'> {

@@ -6,7 +6,9 @@
 import { join } from 'node:path';
 import { type DataPlace, withDataPlace } from './data-place.ts';
 import { startDurable, withQueues } from './durable-broker.ts';
-import { openAppend, openFlow, openPublish, type PublishRun } from './durable-lanes.ts';
+import { RECORD_BYTES } from './durable-ends.ts';
+import { openAppend, openAppendWs, openFlow, openPublish, type PublishRun } from './durable-lanes.ts';
+import { publishFrame, type StockOptions } from './frame-stock.ts';
 import type { Run } from './load.ts';
 import { against, once, type Subject } from './pairs.ts';
 import { startAppend } from './processes.ts';
@@ -49,20 +51,37 @@ function publishRow(window: number): Row {
     unit: 'of append loop',
     target: { at: 'least', value: 0.6 },
     measure: (effort) =>
-      withBroker(async (url, place) => {
-        const append = await startAppend(join(place.directory, 'append'));
-        try {
-          return await against(effort, {
+      withBroker((url, place) =>
+        withAppend(place, queue, async (tcp, ws) =>
+          against(effort, {
             name: 'append loop',
-            baseline: once(() => openAppend(append.url, window)),
+            baseline: once(() => openAppend(tcp, window)),
             subject: withOwnQueues(url, [queue], true, () => openPublish(url, { ...toDurable(queue), window })),
+            aside: { name: 'the same loop behind bare ws', subject: once(() => openAppendWs(ws, window, frames(queue))) },
             note: (subjects, baselines) => `messages a confirm ${perSync(subjects)}, records a sync ${perSync(baselines)}`,
-          });
-        } finally {
-          await append.stop();
-        }
-      }),
+          }),
+        ),
+      ),
   };
+}
+
+const frames = (queue: string): StockOptions => ({ ...toDurable(queue), handle: 1 });
+
+/** The bare loops, fed with records by a socket and with the broker's own frames by a WebSocket. */
+async function withAppend(place: DataPlace, queue: string, work: (tcp: string, ws: string) => Promise<Figure>): Promise<Figure> {
+  const tcp = await startAppend(join(place.directory, 'append-tcp'), 'tcp', RECORD_BYTES);
+  try {
+    const options = frames(queue);
+    const frameBytes = publishFrame({ exchange: '', key: queue }, options).length;
+    const ws = await startAppend(join(place.directory, 'append-ws'), 'ws', frameBytes);
+    try {
+      return await work(tcp.url, ws.url);
+    } finally {
+      await ws.stop();
+    }
+  } finally {
+    await tcp.stop();
+  }
 }
 
 /** A subject that finds its queues empty and takes them away. */

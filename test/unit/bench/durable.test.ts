@@ -124,6 +124,12 @@ test('a message that reaches many queues counts once for each', async () => {
   expect(figure).toMatchObject({ value: 80, note: '40,000 messages/s; single 500; answers 40' });
 });
 
+test('a third run stands in the note and nowhere else', async () => {
+  const aside = { name: 'bare ws', subject: subject(70) };
+  const figure = await against(SMOKE, { name: 'loop', baseline: subject(100), subject: subject(50), aside });
+  expect(figure).toMatchObject({ value: 0.5, note: '50 messages/s; loop 100; bare ws 70' });
+});
+
 test('a generator that was nearly as busy as it can be is told of', async () => {
   const busy: Subject = { run: async () => ({ messages: 9, perSecond: 9, busy: 0.9 }) };
   expect(await against(SMOKE, { name: 'echo', baseline: subject(9), subject: busy })).toMatchObject({ generatorBound: true });
