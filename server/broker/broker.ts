@@ -250,7 +250,6 @@ export class Broker implements LogListener {
     this.#isCommitting = true;
     this.log.commit();
     this.#isCommitting = false;
-    if (this.#isClosed) return; // the log has failed
     this.#confirm(this.log.durableLsn);
     this.#flushSessions();
     this.#turnAt = 0;
