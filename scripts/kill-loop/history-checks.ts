@@ -36,6 +36,7 @@ export function checkHistory(history: History, { untilMs, seesAll }: Judgement):
       ...drainsOnceInOrder(queue.events),
       ...publishersInOrder(queue.events, seesAll),
       ...prefetchIsKept(queue.events),
+      ...countsSurvive(queue.events),
       ...expiredStaysIn(queue.events),
       ...(dead === undefined ? [] : deadLettersAreMoves(queue, dead)),
       ...(seesAll ? [...alarmsHaveCause(queue.events), ...countsAreEarned(queue.events)] : []),
@@ -75,7 +76,8 @@ function fates(events: readonly QueueEvent[]): Map<string, Fate> {
 /** What was confirmed is acked at the end, here or, where it died, in the dead-letter queue: delivered is not enough. */
 export function nothingIsLost(queue: QueueHistory, dead: QueueHistory | undefined, untilMs: number): string[] {
   const arrived = new Set<string>();
-  for (const event of dead?.events ?? []) if (event.kind === 'acked' || event.kind === 'dropped') arrived.add(event.body);
+  for (const event of dead?.events ?? [])
+    if (event.kind === 'acked' || event.kind === 'discarded' || event.kind === 'dropped') arrived.add(event.body);
   const complaints: string[] = [];
   for (const [body, { attempt, isConfirmed, isExcused, last }] of fates(queue.events)) {
     if (!isConfirmed || isExcused || last === 'acked' || last === 'dropped' || arrived.has(body)) continue;
@@ -113,8 +115,8 @@ export function settledStaysGone(events: readonly QueueEvent[]): string[] {
       for (const body of open) {
         const one = settled.get(body);
         if (one === undefined || one.isSynced) continue;
-        // whoever stops in order writes everything first
-        if (event.kind === 'stopped') one.isSynced = true;
+        // whoever stops in order writes everything first; what is on its way to the dead letters may stay where it was
+        if (event.kind === 'stopped' && one.how !== 'discarded') one.isSynced = true;
         else one.isUndone = true;
       }
       open.clear();
@@ -249,6 +251,27 @@ export function countsAreEarned(events: readonly QueueEvent[]): string[] {
     const before = delivered.get(body) ?? 0;
     if (deliveryCount > before) complaints.push(`${body} counts ${deliveryCount} failed deliveries of ${before}`);
     delivered.set(body, before + 1);
+  }
+  return complaints;
+}
+
+/** A count that was sent holds until a crash, one that is on disk for ever. */
+export function countsSurvive(events: readonly QueueEvent[]): string[] {
+  const counts = new Map<string, { sent: number; synced: number }>();
+  const complaints: string[] = [];
+  for (const event of events) {
+    if (event.kind === 'counted') {
+      const count = counts.get(event.body) ?? { sent: 0, synced: 0 };
+      counts.set(event.body, count);
+      count.sent = Math.max(count.sent, event.deliveryCount);
+      if (event.isSynced) count.synced = Math.max(count.synced, event.deliveryCount);
+    } else if (event.kind === 'killed') for (const count of counts.values()) count.sent = count.synced;
+    else if (event.kind === 'stopped') for (const count of counts.values()) count.synced = count.sent;
+    else if (event.kind === 'delivered') {
+      const count = counts.get(event.body);
+      if (count !== undefined && event.deliveryCount < count.sent)
+        complaints.push(`${event.body} counts ${event.deliveryCount} failed deliveries and had ${count.sent}`);
+    }
   }
   return complaints;
 }

@@ -26,8 +26,10 @@ export type QueueEvent = { readonly order: number } & (
       readonly atMs: number;
     }
   | { readonly kind: 'acked' | 'returned' | 'discarded'; readonly body: string; readonly consumer: string }
-  /** The newest acked, returned or discarded of this body is known to be on disk. */
+  /** That this body was last acked, discarded or dropped is known to be on disk. */
   | { readonly kind: 'synced'; readonly body: string }
+  /** That it counts so many failed deliveries was sent, or is known to be on disk. */
+  | { readonly kind: 'counted'; readonly body: string; readonly deliveryCount: number; readonly isSynced: boolean }
   /** Purged, or gone with its queue: it may come again only after a crash. */
   | { readonly kind: 'dropped'; readonly body: string }
   | { readonly kind: 'opened'; readonly consumer: string; readonly prefetch: number }

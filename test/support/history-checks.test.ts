@@ -111,6 +111,13 @@ describe('what was settled stays away', () => {
       'q: a was delivered after it was acked and that was synced',
     ]);
   });
+  test('what was on its way to the dead letters may stay where it was', () => {
+    const before = [...sent('a'), delivered('a'), settled('discarded', 'a'), stopped];
+    expect(complaints([...before, again('a'), acked('a')])).toEqual([]);
+    expect(complaints([...sent('a'), delivered('a'), settled('discarded', 'a'), again('a'), acked('a')])).toEqual([
+      'q: a was delivered after it was discarded',
+    ]);
+  });
   test('nor what was purged', () => {
     expect(complaints([...sent('a'), { kind: 'dropped', body: 'a' }, ...taken('a')])).toEqual(['q: a was delivered after it was dropped']);
   });
@@ -143,6 +150,22 @@ describe('redelivered', () => {
   });
   test('a count of failed deliveries that nobody made', () => {
     expect(complaints([...sent('a'), delivered('a', { deliveryCount: 1 }), acked('a')])).toEqual(['q: a counts 1 failed deliveries of 0']);
+  });
+});
+
+describe('counts of failed deliveries survive', () => {
+  const counted = (isSynced: boolean): Happening => ({ kind: 'counted', body: 'a', deliveryCount: 1, isSynced });
+  const before = [...sent('a'), delivered('a'), settled('returned', 'a')];
+  const after = (deliveryCount: number): Happening[] => [again('a', { deliveryCount }), acked('a')];
+  const fault = ['q: a counts 0 failed deliveries and had 1'];
+  test('while the broker runs, and an orderly stop', () => {
+    expect(complaints([...before, counted(false), ...after(1)])).toEqual([]);
+    expect(complaints([...before, counted(false), ...after(0)])).toEqual(fault);
+    expect(complaints([...before, counted(false), stopped, ...after(0)])).toEqual(fault);
+  });
+  test('a kill where they were synced', () => {
+    expect(complaints([...before, counted(false), killed, ...after(0)])).toEqual([]);
+    expect(complaints([...before, counted(true), killed, ...after(0)])).toEqual(fault);
   });
 });
 
