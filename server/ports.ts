@@ -200,8 +200,6 @@ export interface MessageLog {
   settle(queueNumber: number, seq: number, slab: number, length: number, flags: number): void;
   /** Stores `appends` and gives up `settled`, all of it or, after a crash or when REFUSED, nothing. Sets each append's place. */
   transact(appends: readonly Append[], settled: readonly Settled[]): Lsn;
-  /** A consumer or a get has come to this durable queue: after an unclean end all it held then is `Redelivered`. Once for each start and queue. */
-  consumed(queueNumber: number): void;
   /** A delivery came back: its new delivery count survives a restart. */
   requeue(queueNumber: number, seq: number, slab: number, flags: number, deliveryCount: number): void;
   /** Takes a message out of one queue and stores its successor in others, in one record (dead-lettering). `append.count` may be 0. */

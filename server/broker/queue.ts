@@ -81,7 +81,6 @@ export class Queue implements ReadWaiter {
   #nextSeq = 1;
   /** The #nextSeq that the log was told of. */
   #definedSeq = 1;
-  #isConsumed = false;
   #isReading = false;
   /** The latest deadline that was restored. */
   #restoredDeadline = 0;
@@ -230,7 +229,6 @@ export class Queue implements ReadWaiter {
   /** Shows the message a get would take, or undefined; the log may answer later (`waiter`), then `view.bytes` is not set. */
   peekForGet(now: number, view: View, waiter: ReadWaiter): Stored | 'later' | undefined {
     this.used();
-    this.#consumed();
     const stored = this.#stored;
     while (this.#ready.count > 0) {
       this.#ready.peek(stored);
@@ -302,7 +300,6 @@ export class Queue implements ReadWaiter {
 
   addConsumer(consumer: Consumer): void {
     this.roster.add(consumer);
-    this.#consumed();
     this.#broker.touch(this);
   }
 
@@ -348,13 +345,6 @@ export class Queue implements ReadWaiter {
     this.deadLetters?.drop();
     this.held?.refuseAll(new AmqpError(ReplyCode.NotFound, `no queue '${this.name}' in vhost '${this.vhost.name}'`, { queue: this.name }));
     return this.#dropReady();
-  }
-
-  /** Before anything is delivered: after a crash the log calls all that is here redelivered. */
-  #consumed(): void {
-    if (this.#isConsumed || !this.durable) return;
-    this.#isConsumed = true;
-    this.#broker.log.consumed(this.number);
   }
 
   // Ready.

@@ -28,7 +28,6 @@ export interface Checkpoint {
   readonly queueNumberMax: number;
   readonly segments: readonly SegmentEntry[];
   /** Durable queues that had a consumer since the last start. */
-  readonly consumed: readonly number[];
   /** Messages of a queue before this seq may have been delivered before an unclean stop. */
   readonly redeliveredBelow: readonly (readonly [queueNumber: number, seq: number])[];
   readonly definitions: readonly Definition[];

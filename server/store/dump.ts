@@ -88,8 +88,6 @@ function describe(bytes: Buffer, at: number, header: RecordHeader): Line {
       };
     case RecordType.Definition:
       return { ...line, definition: JSON.parse(bytes.toString('utf8', start, start + header.contentBytes)) };
-    case RecordType.Consumed:
-      return { ...line, queues: Array.from({ length: header.count }, (_, i) => bytes.readUInt32LE(start + i * 4)) };
     default:
       return line;
   }

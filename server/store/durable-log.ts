@@ -43,7 +43,6 @@ export class DurableLog implements MessageLog {
   readonly #cold: ColdReads;
   /** By queue number: 1 for durable queues. */
   #isDurable = new Uint8Array(256);
-  readonly #consumed = new Set<number>();
   #queueNumberMax = 0;
   #parts: LogParts | undefined;
   readonly #hooks: LogHooks = {
@@ -55,7 +54,6 @@ export class DurableLog implements MessageLog {
     damaged: (path, position) => this.#damaged(path, position),
     facts: () => ({
       queueNumberMax: this.#queueNumberMax,
-      consumed: [...this.#consumed].filter((queueNumber) => this.#isDurable[queueNumber] === 1),
       isDurable: (queueNumber) => this.#isDurable[queueNumber] === 1,
     }),
   };
@@ -193,12 +191,6 @@ export class DurableLog implements MessageLog {
   define(definition: Definition): Lsn {
     this.#note(definition);
     return this.#hasFailed ? this.lastLsn : this.#open.writer.define(Buffer.from(JSON.stringify(definition)));
-  }
-
-  consumed(queueNumber: number): void {
-    if (this.#consumed.has(queueNumber) || this.#hasFailed) return;
-    this.#consumed.add(queueNumber);
-    this.#open.writer.consumed(queueNumber);
   }
 
   read(slab: number, offset: number, length: number, view: View, waiter: ReadWaiter): boolean {

@@ -41,7 +41,7 @@ export interface LogHooks {
   gathered(gathering: Gathering, into: LogFile): void;
   forget(file: ColdFile): Promise<void>;
   damaged(path: string, position: number): void;
-  facts(): { queueNumberMax: number; consumed: number[]; isDurable(queueNumber: number): boolean };
+  facts(): { queueNumberMax: number; isDurable(queueNumber: number): boolean };
 }
 
 export interface PartsSource {
@@ -109,9 +109,9 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
     fileBytes: sizes.walFileBytes,
     synced: () => new Promise((resolve, reject) => committer.whenSynced((error) => (error === null ? resolve() : reject(error)))),
     state: () => {
-      const { queueNumberMax, consumed, isDurable } = hooks.facts();
+      const { queueNumberMax, isDurable } = hooks.facts();
       const below = [...redeliveredBelow].filter(([queueNumber]) => isDurable(queueNumber));
-      return { lsn: writer.lsn, queueNumberMax, consumed, redeliveredBelow: below, definitions: listener.topology() };
+      return { lsn: writer.lsn, queueNumberMax, redeliveredBelow: below, definitions: listener.topology() };
     },
     gathered: hooks.gathered,
     forget: hooks.forget,

@@ -79,10 +79,6 @@ export class MemoryLog implements MessageLog {
     this.#lsn++;
   }
 
-  consumed(): void {
-    // only a log that outlives its process has use for it
-  }
-
   transact(appends: readonly Append[], settled: readonly Settled[]): Lsn {
     let bytes = 0;
     for (const append of appends) bytes += append.end - append.start;

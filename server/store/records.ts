@@ -18,7 +18,6 @@
 //     Settled     count runs                             run: u32 queue, u32 messages, u64 first seq (16 bytes)
 //     Requeued    count entries                          entry: u32 queue, u8[3] delivery count, u8 flags, u64 seq (16 bytes)
 //     Definition  content bytes of JSON
-//     Consumed    count queues                           u32 each
 //     Idle, Closed: nothing
 //
 // Always: (1) every crc of a batch or a record is seeded with the file id, so what a recycled file held before is not valid in it; (2) the content
@@ -46,9 +45,8 @@ export const RecordType = {
   Settled: 4,
   Requeued: 5,
   Definition: 6,
-  Consumed: 7,
-  Idle: 8,
-  Closed: 9,
+  Idle: 7,
+  Closed: 8,
 } as const;
 export type RecordType = (typeof RecordType)[keyof typeof RecordType];
 

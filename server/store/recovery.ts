@@ -304,7 +304,6 @@ export const NO_CHECKPOINT: Checkpoint = {
   nextFileId: 1,
   queueNumberMax: 0,
   segments: [],
-  consumed: [],
   redeliveredBelow: [],
   definitions: [],
 };

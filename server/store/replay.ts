@@ -12,7 +12,6 @@ import { SettledSeqs } from './settled-seqs.ts';
 export class Replay {
   readonly definitions: Definition[];
   readonly settled = new SettledSeqs();
-  readonly consumed = new Set<number>();
   queueNumberMax: number;
   messages = 0;
   isClosed = false;
@@ -61,9 +60,6 @@ export class Replay {
         break;
       case RecordType.Definition:
         if (header.lsn > this.#definedLsn) this.#define(bytes, at, header);
-        break;
-      case RecordType.Consumed:
-        for (let i = 0; i < header.count; i++) this.consumed.add(bytes.readUInt32LE(at + RECORD_HEADER_BYTES + i * 4));
         break;
       default: // Idle and Closed say nothing more
     }

@@ -182,14 +182,6 @@ export class WalWriter {
     return lsn;
   }
 
-  consumed(queueNumber: number): void {
-    const lsn = ++this.lsn;
-    const at = this.#record(RECORD_HEADER_BYTES + 4, lsn);
-    startRecord(this.#bytes, at, { lsn, type: RecordType.Consumed, payloadBytes: 4, count: 1 });
-    this.#bytes.writeUInt32LE(queueNumber, at + RECORD_HEADER_BYTES);
-    finishRecord(this.#bytes, at, this.#file.id);
-  }
-
   mark(type: typeof RecordType.Idle | typeof RecordType.Closed): void {
     const isAlone = this.isEmpty;
     const lsn = ++this.lsn;

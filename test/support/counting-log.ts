@@ -56,9 +56,6 @@ export class CountingLog implements MessageLog {
     for (const append of appends) this.#add(append);
     return lsn;
   }
-  consumed(queueNumber: number): void {
-    this.#log.consumed(queueNumber);
-  }
   define(definition: Definition): Lsn {
     return this.#log.define(definition);
   }

@@ -156,16 +156,16 @@ describe('redelivered', () => {
 describe('counts of failed deliveries survive', () => {
   const counted = (isSynced: boolean): Happening => ({ kind: 'counted', body: 'a', deliveryCount: 1, isSynced });
   const before = [...sent('a'), delivered('a'), settled('returned', 'a')];
-  const after = (deliveryCount: number): Happening[] => [again('a', { deliveryCount }), acked('a')];
+  const comesAgain = (deliveryCount: number): Happening[] => [again('a', { deliveryCount }), acked('a')];
   const fault = ['q: a counts 0 failed deliveries and had 1'];
   test('while the broker runs, and an orderly stop', () => {
-    expect(complaints([...before, counted(false), ...after(1)])).toEqual([]);
-    expect(complaints([...before, counted(false), ...after(0)])).toEqual(fault);
-    expect(complaints([...before, counted(false), stopped, ...after(0)])).toEqual(fault);
+    expect(complaints([...before, counted(false), ...comesAgain(1)])).toEqual([]);
+    expect(complaints([...before, counted(false), ...comesAgain(0)])).toEqual(fault);
+    expect(complaints([...before, counted(false), stopped, ...comesAgain(0)])).toEqual(fault);
   });
   test('a kill where they were synced', () => {
-    expect(complaints([...before, counted(false), killed, ...after(0)])).toEqual([]);
-    expect(complaints([...before, counted(true), killed, ...after(0)])).toEqual(fault);
+    expect(complaints([...before, counted(false), killed, ...comesAgain(0)])).toEqual([]);
+    expect(complaints([...before, counted(true), killed, ...comesAgain(0)])).toEqual(fault);
   });
 });
 

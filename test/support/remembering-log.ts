@@ -83,9 +83,6 @@ export class RememberingLog implements MessageLog {
     for (const { queueNumber, seq } of settled) this.#messages.delete(`${queueNumber}:${seq}`);
     return lsn;
   }
-  consumed(): void {
-    this.#inner.consumed();
-  }
   define(definition: Definition): Lsn {
     this.#definitions.push(JSON.parse(JSON.stringify(definition)));
     return this.#inner.define(definition);

@@ -40,7 +40,6 @@ export class StagedLog extends MemoryLog {
   /** What is committed does not become durable. */
   isBehind = false;
   readonly defined: Definition[] = [];
-  readonly consumedQueues: number[] = [];
   readonly requeues: { queueNumber: number; seq: number; flags: number; deliveryCount: number }[] = [];
   readonly transactions: { appends: number; settled: number }[] = [];
   /** What the sink answered for each staged message. */
@@ -88,9 +87,6 @@ export class StagedLog extends MemoryLog {
   override define(definition: Definition): Lsn {
     this.defined.push(definition);
     return super.define(definition);
-  }
-  override consumed(queueNumber = 0): void {
-    this.consumedQueues.push(queueNumber);
   }
   override commit(): void {
     if (!this.isBehind) super.commit();

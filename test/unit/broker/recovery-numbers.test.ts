@@ -171,17 +171,6 @@ test('a dead letter that waited over its delivery limit goes on to wait, and is 
   expect(balance(engine, 'q')).toBe(0);
 });
 
-test('the log is told of the first consumer or get of a durable queue, once, and of no other', () => {
-  const { engine, log, peer } = start({ definitions: [queueNamed('a', 1), queueNamed('b', 2), queueNamed('c', 3)] });
-  engine.declare(peer, 'transient', [], false);
-  engine.consume(peer, 'transient');
-  engine.consume(peer, 'a');
-  engine.consume(peer, 'a', { handle: 3 });
-  for (let i = 0; i < 2; i++) for (const queue of ['a', 'b']) peer.session.get(queue, true, () => undefined);
-  peer.session.openTap(4, 'amq.fanout', '', new Map(), 10);
-  expect(log.consumedQueues).toEqual([1, 2]);
-});
-
 test('a broker that closes tells the log how far its queues came, and that a waiting dead letter was delivered', async () => {
   const { engine, log, peer } = start({
     definitions: [queueNamed('q', 1, DEAD), queueNamed('dead', 2, { 'x-max-length': 0, 'x-overflow': 'reject-publish' })],
