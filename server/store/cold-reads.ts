@@ -1,6 +1,7 @@
 // Message bytes that are on disk alone: read back in windows, which stay a while. hot
 // Always: (1) what `readable` announced can be read until the end of the turn after next; (2) a record's crc is checked before its bytes are shown;
-// (3) windows take `bytesMax` and what the present turns need, no more; (4) one read of the disk serves all that wait for it.
+// (3) windows take `bytesMax` and what the present turns need, no more; (4) one read of the disk serves all that wait for it; (5) a window never outlives
+// the bytes it shows: a spilled slab's place is used again.
 // Refuses: to show damaged bytes: that is a fault of the disk, and the log's to report.
 
 import type { ReadWaiter, View } from '../ports.ts';
@@ -34,6 +35,8 @@ interface Load {
   readonly start: number;
   readonly end: number;
   readonly waiters: Set<ReadWaiter>;
+  /** Other bytes were written there meanwhile: who waits is told, and reads again. */
+  isStale: boolean;
 }
 
 interface Shown {
@@ -101,6 +104,20 @@ export class ColdReads {
     }
   }
 
+  /** Other bytes stand at [from, to) of `source` now: what shows the old ones goes, and what is being read there is not kept. */
+  overwritten(source: ColdFile, from: number, to: number): void {
+    const shown = this.#shown.get(source);
+    if (shown === undefined) return;
+    const { windows, loads } = shown;
+    for (let i = windows.length - 1; i >= 0; i--) {
+      const { start, bytes } = windows[i] as Window;
+      if (start >= to || start + bytes.length <= from) continue;
+      this.#bytes -= bytes.length;
+      windows.splice(i, 1);
+    }
+    for (const load of loads) if (load.start < to && load.end > from) load.isStale = true;
+  }
+
   /** Resolves when no file is being read. */
   async close(): Promise<void> {
     await Promise.all([...this.#shown.keys()].map((source) => this.forget(source)));
@@ -137,14 +154,14 @@ export class ColdReads {
     const least = Math.max(contentEnd - start + REFERENCES_BYTES, this.#wanted);
     this.#wanted = 0;
     for (const load of shown.loads) {
-      if (start >= load.start && start + least <= load.end) {
+      if (!load.isStale && start >= load.start && start + least <= load.end) {
         load.waiters.add(waiter);
         return;
       }
     }
     const isSequential = start >= shown.next && start - shown.next < WINDOW_BYTES;
     const end = Math.min(source.bytes, start + Math.max(least, isSequential ? SEQUENTIAL_BYTES : WINDOW_BYTES));
-    const load: Load = { start, end, waiters: new Set([waiter]) };
+    const load: Load = { start, end, waiters: new Set([waiter]), isStale: false };
     shown.loads.push(load);
     shown.next = end;
     this.#fill(source, shown, load, Buffer.allocUnsafeSlow(end - start), 0);
@@ -166,7 +183,7 @@ export class ColdReads {
         this.#options.damaged(source.file.path, load.start + filled + count);
         return;
       }
-      if (this.#shown.get(source) === shown) {
+      if (this.#shown.get(source) === shown && !load.isStale) {
         shown.windows.unshift(new Window(load.start, bytes, this.#turn));
         this.#bytes += bytes.length;
       }

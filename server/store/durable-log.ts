@@ -17,7 +17,7 @@ import {
   type Settled,
   type View,
 } from '../ports.ts';
-import { ColdReads } from './cold-reads.ts';
+import { type ColdFile, ColdReads } from './cold-reads.ts';
 import { isDiskError } from './directory-lock.ts';
 import type { DiskError } from './file.ts';
 import type { Gathering } from './gathering.ts';
@@ -70,7 +70,8 @@ export class DurableLog implements MessageLog {
     this.#volatile = new VolatileSlabs(this.#slabs);
     const { disk, directory } = options;
     const failed = (error: DiskError): void => this.#fail(error);
-    this.#spill = new Spill({ disk, path: `${directory}/spill`, slabs: this.#slabs, failed });
+    const overwritten = (file: ColdFile, from: number, to: number): void => this.#cold.overwritten(file, from, to);
+    this.#spill = new Spill({ disk, path: `${directory}/spill`, slabs: this.#slabs, failed, overwritten });
     this.#cold = new ColdReads({
       bytesMax: this.#sizes.cacheBytes / COLD_SHARE,
       failed,

@@ -14,6 +14,8 @@ export interface SpillOptions {
   readonly path: string;
   readonly slabs: SlabTable;
   failed(error: DiskError): void;
+  /** Other bytes stand at [from, to) of `file` now. */
+  overwritten(file: ColdFile, from: number, to: number): void;
 }
 
 export class Spill {
@@ -90,7 +92,10 @@ export class Spill {
       this.#isWriting = false;
       slab.writes--;
       this.#slots.set(slab, { slot, count });
-      if (this.#cold !== undefined) this.#cold.bytes = Math.max(this.#cold.bytes, position + slab.used);
+      if (this.#cold !== undefined) {
+        this.#cold.bytes = Math.max(this.#cold.bytes, position + slab.used);
+        this.#options.overwritten(this.#cold, position, position + slab.used);
+      }
       if (error !== null || slab.live === 0) this.forget(slab);
       if (error !== null && error.code !== 'ENOSPC') failed(error);
       if (slab.live === 0) slabs.remove(slab);

@@ -214,6 +214,7 @@ export class LogScript implements LogListener, RecoverySink {
     const { lastLsn } = this.log;
     this.log.commit();
     await this.world.until(() => this.log.durableLsn >= lastLsn);
+    await this.world.pause();
     expect(this.#toldLsn).toBe(this.log.durableLsn);
   }
 

@@ -70,6 +70,16 @@ describe.each(subjects)('the $name', (subject) => {
       expect(script.log.memoryBytes).toBeLessThan(full / 4);
     }));
 
+  test('shows the bytes of a message, not of one that was in its place before', () =>
+    using(subject, async (script) => {
+      for (let round = 0; round < 8; round++) {
+        for (let i = 0; i < 24; i++) script.append(message(900, 1, false));
+        for (let turn = 0; turn < 2; turn++) await script.rest();
+        await script.run([]);
+        for (const each of [...script.held.values()]) script.settle(each);
+      }
+    }));
+
   test('moves a message to several queues, or to none', () =>
     using(subject, async (script) => {
       for (let i = 0; i < 3; i++) script.append(message(80 + i));

@@ -39,9 +39,12 @@ export interface LogWorld {
   segments(): number;
   /** Lets time and disk go on until it is so. */
   until(isSo: () => boolean): Promise<void>;
+  /** Time goes on a little: the disk answers what it was asked. */
+  pause(): Promise<void>;
   end(): void;
 }
 
+const PAUSE_MS = 20; // more than a few answers of a simulated disk take
 const MEMORY = 'what is in memory alone goes with its process';
 const STEPS_MAX = 20_000; // each a millisecond of virtual time
 const REAL_STEPS_MAX = 2_000_000; // of a disk that is real: an fdatasync may take a while
@@ -64,6 +67,7 @@ class MemoryWorld implements LogWorld {
     await new Promise((resolve) => setImmediate(resolve)); // promises that are settled already
     if (!isSo()) throw new Error('a log in memory is done at the end of the turn, or never');
   }
+  async pause(): Promise<void> {}
   end(): void {}
 }
 
@@ -103,6 +107,10 @@ class DiskWorld implements LogWorld {
       this.time.advance(1);
       await new Promise((resolve) => setImmediate(resolve));
     }
+  }
+  async pause(): Promise<void> {
+    const untilMs = this.time.now() + PAUSE_MS;
+    await this.until(() => this.time.now() >= untilMs);
   }
   end(): void {
     this.#end();
