@@ -1,7 +1,7 @@
 // The log files of a data directory: those in the WAL, the segments, and one that is ready for when the newest is full.
 // Always: (1) a file has its size from the start, and is named by its id before anything in it counts; (2) ids grow in the order of use;
-// (3) what is ready was filled with zeros or used before, so that a sync need not change its size; (4) without one that is ready a new file is
-// made at once, at the cost of a pause.
+// (3) what is ready was filled with zeros or used before, so that a sync need not change its size or find room; (4) without one that is ready a
+// sparse file is made at once, and left as soon as one is ready: each sync of it costs a commit of the file system's journal too.
 // Refuses: to say which file may go (retirement.ts).
 
 import { syncAll, writeAll } from './background.ts';
@@ -14,6 +14,7 @@ const ZEROS_BYTES = 1 << 20; // at a time
 interface Ready {
   readonly id: number;
   readonly file: DiskFile;
+  readonly isSparse: boolean;
 }
 
 export interface LogFilesOptions {
@@ -35,10 +36,13 @@ export class LogFiles {
   #isPreparing = false;
   #isClosed = false;
   #lastTaken = 0;
+  /** Those that may have holes. */
+  readonly #sparse = new WeakSet<LogFile>();
 
   constructor(wal: LogFile[], segments: readonly LogFile[], nextId: number, options: LogFilesOptions) {
     this.wal = wal;
     for (const segment of segments) this.segments.add(segment);
+    for (const file of [...wal, ...segments]) this.#sparse.add(file); // nobody knows any more
     this.nextId = nextId;
     this.#options = options;
     this.walDirectory = options.disk.openDirectoryNow(`${options.directory}/${WAL}`);
@@ -52,8 +56,15 @@ export class LogFiles {
     this.#lastTaken = ready.id;
     const logFile = new LogFile(ready.id, ready.file, fileBytes, Role.Wal);
     logFile.bytes = 0;
+    if (ready.isSparse) this.#sparse.add(logFile);
     this.wal.push(logFile);
     return logFile;
+  }
+
+  /** The newest file is slow, and a better one is ready: take it. */
+  get isBetterReady(): boolean {
+    const newest = this.wal[this.wal.length - 1];
+    return this.#ready !== undefined && newest !== undefined && this.#sparse.has(newest);
   }
 
   /** Sees to it that a file is ready. */
@@ -70,7 +81,7 @@ export class LogFiles {
   recycle(logFile: LogFile): void {
     const { disk, directory, fileBytes } = this.#options;
     const { path } = logFile.file;
-    const isUseful = logFile.role !== Role.Gathered && logFile.fileBytes === fileBytes;
+    const isUseful = logFile.role !== Role.Gathered && logFile.fileBytes === fileBytes && !this.#sparse.has(logFile);
     if (!isUseful || this.#ready !== undefined || this.#isPreparing || this.#isClosed) {
       logFile.file.closeNow();
       disk.removeNow(path);
@@ -81,7 +92,7 @@ export class LogFiles {
     const id = this.nextId++;
     const name = filePath(directory, id, Role.Wal);
     disk.renameNow(path, name);
-    this.#name({ id, file: disk.openNow(name, 'change') }).then(
+    this.#name({ id, file: disk.openNow(name, 'change'), isSparse: false }).then(
       () => this.#prepared(),
       (error: DiskError) => this.#failed(error),
     );
@@ -101,7 +112,7 @@ export class LogFiles {
     file.truncateNow(fileBytes);
     file.syncNow();
     this.walDirectory.syncNow();
-    return { id, file };
+    return { id, file, isSparse: true };
   }
 
   async #make(): Promise<void> {
@@ -121,7 +132,7 @@ export class LogFiles {
     const id = this.nextId++;
     const name = filePath(directory, id, Role.Wal);
     disk.renameNow(path, name);
-    await this.#name({ id, file: disk.openNow(name, 'change') });
+    await this.#name({ id, file: disk.openNow(name, 'change'), isSparse: false });
   }
 
   /** Makes the name durable; should a newer file have been begun meanwhile, under a name that is newer still. */
@@ -139,7 +150,7 @@ export class LogFiles {
       const id = this.nextId++;
       const name = filePath(directory, id, Role.Wal);
       disk.renameNow(named.file.path, name);
-      named = { id, file: disk.openNow(name, 'change') };
+      named = { id, file: disk.openNow(name, 'change'), isSparse: false };
     }
     this.#ready = named;
   }
