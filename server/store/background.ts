@@ -11,7 +11,7 @@ export async function writeAll(file: DiskFile, bytes: Uint8Array, position: numb
   }
 }
 
-/** Reads from the start: at most `bytes`, fewer when the file ends before. */
+/** Reads from the start: at most `bytes`, fewer when the file ends before. For small files: log-window.ts reads log files. */
 export async function readFrom(file: DiskFile, bytes: number, pieceBytes: number): Promise<Buffer> {
   const into = Buffer.allocUnsafeSlow(bytes);
   let at = 0;
@@ -33,12 +33,18 @@ export function syncAll(what: DiskFile | DiskDirectory): Promise<void> {
 }
 
 /** Writes a whole new file, durable but for its name. */
-export async function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+export function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
+  return makeFile(disk, path, (file) => writeAll(file, bytes, 0));
+}
+
+/** The same for what `write` writes; answers what it answers. */
+export async function makeFile<Result>(disk: Disk, path: string, write: (file: DiskFile) => Promise<Result>): Promise<Result> {
   if (disk.existsNow(path)) disk.removeNow(path); // of an attempt that failed
   const file = disk.openNow(path, 'create');
   try {
-    await writeAll(file, bytes, 0);
+    const result = await write(file);
     await syncAll(file);
+    return result;
   } finally {
     file.closeNow();
   }

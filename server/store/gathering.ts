@@ -1,15 +1,18 @@
 // Survivors of sparse log files on their way into one new segment: each queue's messages together, each message once.
 // Always: (1) a record's crc is checked before it is copied, so damage is not given a new seal; (2) the new file is a log file like any other: header,
-// batches, Publish records with the references that are alive; (3) `movedOf` tells where each survivor of a slab went.
-// Refuses: to read or write files.
+// batches, Publish records with the references that are alive; (3) `movedOf` tells where each survivor of a slab went; (4) reads and writes are
+// about a megabyte each, and the broker's turns run in between.
+// Refuses: to say what is alive, or when the sources may go.
 
+import { writeAll } from './background.ts';
+import type { DiskFile } from './file.ts';
 import type { LogFile, Moved, Slab } from './log-file.ts';
+import { LogWindow } from './log-window.ts';
 import { DirectoryEntry, MessageDirectory } from './message-directory.ts';
 import {
   BATCH_HEADER_BYTES,
   FILE_HEADER_BYTES,
   finishRecord,
-  isRecordWhole,
   padded,
   RECORD_HEADER_BYTES,
   REFERENCE_BYTES,
@@ -46,19 +49,19 @@ export class Gathering {
     this.#damage = damage;
   }
 
-  /** `alive` are entries of `source`, whose bytes are `bytes`. */
-  add(source: LogFile, bytes: Buffer, alive: MessageDirectory): void {
-    const byPosition = new Map<number, Survivor>();
+  /** Takes the messages of `source` that `alive` names. */
+  async add(source: LogFile, alive: MessageDirectory): Promise<void> {
+    const window = new LogWindow(source.file);
     const header = new RecordHeader();
-    for (let i = 0; i < alive.count; i++) {
-      const entry = alive.fill(i, new DirectoryEntry());
-      let survivor = byPosition.get(entry.position);
-      if (survivor === undefined) {
-        const at = entry.position - RECORD_HEADER_BYTES;
-        if (!isRecordWhole(bytes, at, bytes.length, source.id)) this.#damage(source.file.path, at);
-        const content = Buffer.from(bytes.subarray(entry.position, entry.position + entry.length));
-        survivor = { source, position: entry.position, content, lsn: header.read(bytes, at).lsn, entries: [] };
-        byPosition.set(entry.position, survivor);
+    let survivor: Survivor | undefined;
+    for (const index of alive.byPosition()) {
+      const entry = alive.fill(index, new DirectoryEntry());
+      if (survivor?.position !== entry.position) {
+        const at = await window.record(entry.position - RECORD_HEADER_BYTES, source.id);
+        if (at < 0) this.#damage(source.file.path, entry.position - RECORD_HEADER_BYTES);
+        const from = at + RECORD_HEADER_BYTES;
+        const content = Buffer.from(window.bytes.subarray(from, from + entry.length));
+        survivor = { source, position: entry.position, content, lsn: header.read(window.bytes, at).lsn, entries: [] };
         this.#survivors.push(survivor);
         this.contentBytes += entry.length;
       }
@@ -88,37 +91,41 @@ export class Gathering {
     return this.#positions.keys();
   }
 
-  /** The bytes of the new file, and its directory. */
-  finish(): { bytes: Buffer; list: MessageDirectory } {
+  /** Writes the new file, but does not sync it; answers its size and its directory. */
+  async write(file: DiskFile): Promise<{ bytes: number; list: MessageDirectory }> {
     const survivors = this.#survivors;
     survivors.sort((a, b) => order(a.entries[0] as DirectoryEntry, b.entries[0] as DirectoryEntry));
-    let records = 0;
-    for (const survivor of survivors) records += recordBytes(survivor);
-    const batchesMax = Math.ceil(records / BATCH_BYTES) * 2 + 1; // two neighbours hold more than one batch's worth
-    const bytes = Buffer.alloc(FILE_HEADER_BYTES + records + batchesMax * BATCH_HEADER_BYTES);
     const list = new MessageDirectory(Math.max(1, survivors.length));
-    let at = FILE_HEADER_BYTES;
+    let position = FILE_HEADER_BYTES;
     for (let from = 0; from < survivors.length; ) {
-      const batchAt = at;
-      let to = from;
-      at += BATCH_HEADER_BYTES;
-      while (to < survivors.length && (to === from || at - batchAt + recordBytes(survivors[to] as Survivor) <= BATCH_BYTES)) {
-        at = this.#write(bytes, at, survivors[to++] as Survivor, list);
-      }
-      writeBatchHeader(bytes, batchAt, this.id, {
-        count: to - from,
-        firstLsn: 0,
-        durableLsn: 0,
-        lastLsn: 0,
-        bytes: at - batchAt - BATCH_HEADER_BYTES,
-      });
+      const { to, bytes } = this.#batch(from, position, list);
+      await writeAll(file, bytes, position);
+      position += bytes.length;
       from = to;
     }
-    writeFileHeader(bytes, { fileId: this.id, previousId: 0, previousLsn: 0, fileBytes: at });
-    return { bytes: bytes.subarray(0, at), list: list.sort() };
+    const header = Buffer.alloc(FILE_HEADER_BYTES);
+    writeFileHeader(header, { fileId: this.id, previousId: 0, previousLsn: 0, fileBytes: position });
+    await writeAll(file, header, 0);
+    return { bytes: position, list: list.sort() };
   }
 
-  #write(bytes: Buffer, at: number, survivor: Survivor, list: MessageDirectory): number {
+  /** A batch that stands at `position`, from the survivor `from` up to `to`. */
+  #batch(from: number, position: number, list: MessageDirectory): { to: number; bytes: Buffer } {
+    let records = 0;
+    let to = from;
+    for (; to < this.#survivors.length; to++) {
+      const next = recordBytes(this.#survivors[to] as Survivor);
+      if (to > from && records + next > BATCH_BYTES) break;
+      records += next;
+    }
+    const bytes = Buffer.alloc(BATCH_HEADER_BYTES + records);
+    let at = BATCH_HEADER_BYTES;
+    for (let i = from; i < to; i++) at = this.#write(bytes, at, position, this.#survivors[i] as Survivor, list);
+    writeBatchHeader(bytes, 0, this.id, { count: to - from, firstLsn: 0, durableLsn: 0, lastLsn: 0, bytes: records });
+    return { to, bytes };
+  }
+
+  #write(bytes: Buffer, at: number, base: number, survivor: Survivor, list: MessageDirectory): number {
     const { content, entries, lsn, source, position } = survivor;
     const first = entries[0] as DirectoryEntry;
     startRecord(bytes, at, {
@@ -136,11 +143,11 @@ export class Gathering {
     for (const entry of entries) {
       writeReference(bytes, end, entry.queueNumber, entry.priority, entry.seq, entry.deadline);
       end += REFERENCE_BYTES;
-      entry.position = contentAt;
+      entry.position = base + contentAt;
       list.add(entry);
     }
     finishRecord(bytes, at, this.id);
-    this.#positions.get(source)?.set(position, contentAt);
+    this.#positions.get(source)?.set(position, base + contentAt);
     return at + recordBytes(survivor);
   }
 }

@@ -194,12 +194,13 @@ export class Recoverer {
       if (bytes.length < header.fileBytes)
         this.#report({ path, offset: bytes.length, text: `the file ends here, but had ${header.fileBytes} bytes` });
       const logFile = new LogFile(id, file, Math.max(bytes.length, FILE_HEADER_BYTES), Role.Wal);
-      replay.directory = new MessageDirectory();
+      const directory = new MessageDirectory();
+      replay.directory = directory;
       replay.isClosed = false; // a file that was begun after the log was closed says that it was opened again
       const scan = scanFile(bytes, id, Math.max(lastLsn, header.previousLsn), replay.visit);
       if (scan.durableLsn > scan.lastLsn)
         this.#report({ path, offset: scan.end, text: `damaged: record ${scan.lastLsn + 1} or the next was durable and is not whole` });
-      directories.set(logFile, replay.directory.sort());
+      directories.set(logFile, directory.sort());
       logFile.used = scan.end;
       walFiles.push(logFile);
       lastLsn = scan.lastLsn;

@@ -15,8 +15,10 @@ export class Replay {
   queueNumberMax: number;
   messages = 0;
   isClosed = false;
-  /** Where messages are noted: the file that is read. */
-  directory: MessageDirectory | undefined;
+  /** Where messages are noted. */
+  directory: Pick<MessageDirectory, 'add'> | undefined;
+  /** Where in the file that is read the shown bytes begin. */
+  base = 0;
   readonly #definedLsn: Lsn;
   readonly #seqMax = new Map<number, number>();
   readonly #reference = new Reference();
@@ -71,14 +73,14 @@ export class Replay {
     const reference = this.#reference;
     entry.length = header.contentBytes;
     entry.bodyBytes = header.bodyBytes;
-    entry.flags = header.flags;
-    entry.deliveryCount = 0;
-    entry.position = position;
+    entry.position = this.base + position;
     let end = position + header.contentBytes;
     for (let i = 0; i < header.count; i++) {
       reference.read(bytes, end);
       end += REFERENCE_BYTES;
       entry.queueNumber = reference.queueNumber;
+      entry.flags = header.flags;
+      entry.deliveryCount = 0;
       entry.seq = reference.seq;
       entry.deadline = reference.deadline;
       entry.priority = reference.priority;

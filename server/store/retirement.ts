@@ -6,16 +6,16 @@
 // Refuses: per-queue files (docs/decisions/0006): one sync serves all queues.
 
 import type { Definition } from '../ports.ts';
-import { readFrom, syncAll, writeFile } from './background.ts';
+import { makeFile, readFrom, syncAll, writeFile } from './background.ts';
 import { type Checkpoint, checkpointNumbers, checkpointPath, encodeCheckpoint } from './checkpoint.ts';
 import type { Disk, DiskDirectory } from './file.ts';
 import { Gathering } from './gathering.ts';
 import { LogFile, Role } from './log-file.ts';
 import type { LogFiles } from './log-files.ts';
+import { skim } from './log-window.ts';
 import { DirectoryEntry, encodeSettled, MessageDirectory } from './message-directory.ts';
 import { directoryPath, filePath, META, SEGMENTS, settledPath } from './recovery.ts';
 import { Replay } from './replay.ts';
-import { scanFile } from './scan.ts';
 import { SettledSeqs } from './settled-seqs.ts';
 
 const SMALL_SEGMENTS_MAX = 8; // then they become one
@@ -173,21 +173,38 @@ export class Retirement {
   // Reading.
 
   /** What a source holds, less what was settled when it was frozen. */
-  async #survivors(file: LogFile, bytes: Buffer | undefined, settled: SettledSeqs): Promise<MessageDirectory> {
-    const all = bytes === undefined ? await this.#readDirectory(file) : scanned(file, bytes);
+  async #survivors(file: LogFile, settled: SettledSeqs): Promise<MessageDirectory> {
     const alive = new MessageDirectory();
-    const entry = new DirectoryEntry();
-    for (let i = 0; i < all.count; i++) {
-      all.fill(i, entry);
-      if (settled.has(entry.queueNumber, entry.seq)) continue;
+    const add = (entry: DirectoryEntry): void => {
+      if (settled.has(entry.queueNumber, entry.seq)) return;
       const change = settled.changeOf(entry.queueNumber, entry.seq);
       if (change !== undefined) {
         entry.flags = change.flags;
         entry.deliveryCount = change.deliveryCount;
       }
       alive.add(entry);
+    };
+    if (file.role === Role.Wal) await this.#skim(file, add);
+    else {
+      const all = await this.#readDirectory(file);
+      const entry = new DirectoryEntry();
+      for (let i = 0; i < all.count; i++) add(all.fill(i, entry));
     }
     return alive.sort();
+  }
+
+  /** Shows each reference in the records of a WAL file. */
+  #skim(file: LogFile, add: (entry: DirectoryEntry) => void): Promise<void> {
+    const replay = new Replay([], Number.POSITIVE_INFINITY, 0);
+    replay.directory = { add };
+    return skim(
+      file,
+      (base, bytes, at, header) => {
+        replay.base = base;
+        replay.visit(bytes, at, header);
+      },
+      (path, position) => this.#damage(path, position),
+    );
   }
 
   async #readDirectory(file: LogFile): Promise<MessageDirectory> {
@@ -206,9 +223,7 @@ export class Retirement {
   async #gather(sources: readonly LogFile[], frozen: ReadonlyMap<LogFile, SettledSeqs>): Promise<Gathering> {
     const gathering = new Gathering(this.#options.files.nextId++, (path, position) => this.#damage(path, position));
     for (const source of sources) {
-      const bytes = await readFrom(source.file, source.fileBytes, READ_BYTES);
-      const isWal = source.role === Role.Wal;
-      gathering.add(source, bytes, await this.#survivors(source, isWal ? bytes : undefined, frozen.get(source) ?? new SettledSeqs()));
+      await gathering.add(source, await this.#survivors(source, frozen.get(source) ?? new SettledSeqs()));
     }
     return gathering;
   }
@@ -222,19 +237,17 @@ export class Retirement {
 
   async #writeDirectory(victim: LogFile, settled: SettledSeqs): Promise<void> {
     const { disk, directory } = this.#options;
-    const bytes = await readFrom(victim.file, victim.fileBytes, READ_BYTES);
-    const alive = await this.#survivors(victim, bytes, settled);
+    const alive = await this.#survivors(victim, settled);
     await writeFile(disk, directoryPath(directory, victim.id), alive.encode(victim.id));
   }
 
   async #writeGathered(gathering: Gathering): Promise<LogFile> {
     const { disk, directory } = this.#options;
-    const { bytes, list } = gathering.finish();
     const path = filePath(directory, gathering.id, Role.Gathered);
-    await writeFile(disk, path, bytes);
+    const { bytes, list } = await makeFile(disk, path, (file) => gathering.write(file));
     await writeFile(disk, directoryPath(directory, gathering.id), list.encode(gathering.id));
-    const into = new LogFile(gathering.id, disk.openNow(path, 'change'), bytes.length, Role.Gathered);
-    into.used = bytes.length;
+    const into = new LogFile(gathering.id, disk.openNow(path, 'change'), bytes, Role.Gathered);
+    into.used = bytes;
     return into;
   }
 
@@ -315,12 +328,4 @@ export class Retirement {
     const settled = settledPath(directory, file.id, file.settledVersion);
     if (file.settledVersion > 0 && disk.existsNow(settled)) disk.removeNow(settled);
   }
-}
-
-/** The directory of a WAL file, from its records. */
-function scanned(file: LogFile, bytes: Buffer): MessageDirectory {
-  const replay = new Replay([], Number.POSITIVE_INFINITY, 0);
-  replay.directory = new MessageDirectory();
-  scanFile(bytes, file.id, 0, replay.visit);
-  return replay.directory;
 }

@@ -33,7 +33,7 @@ test(
 test(
   'a broker that keeps nothing is caught',
   async () => {
-    const loop = new KillLoop({ shim: SHIM, dataDirectory: undefined, rounds: 2, epochRounds: 2, random: seeded(3), loadMsMax: 400 });
+    const loop = new KillLoop({ shim: SHIM, dataDirectory: undefined, rounds: 8, epochRounds: 8, random: seeded(3), loadMsMax: 400 });
     const { complaints } = await loop.run();
     expect(complaints.filter((complaint) => complaint.endsWith(': lost'))).not.toEqual([]);
   },
