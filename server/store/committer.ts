@@ -37,6 +37,8 @@ export class Committer {
   readonly #options: CommitterOptions;
   readonly #writer: WalWriter;
   #state: State = State.Idle;
+  /** The disk owes an answer. */
+  #isAsked = false;
   #syncedRecordLsn: Lsn;
   /** The last batch that is synced: its last operation. */
   #syncedLsn: Lsn;
@@ -92,7 +94,7 @@ export class Committer {
     this.#cancelTimers();
     this.#closing = done;
     if (this.#state === State.Failed || this.#state === State.Full) {
-      this.#end(done);
+      if (!this.#isAsked) this.#end(done); // else its answer does: no file is closed under a call
       return;
     }
     this.whenSynced((error) => {
@@ -130,7 +132,9 @@ export class Committer {
 
   #syncOlder(file: LogFile, batch: Batch): void {
     this.#state = State.Syncing;
+    this.#isAsked = true;
     file.file.sync((error) => {
+      if (this.#isOver()) return;
       if (error !== null) this.#fail(error);
       else this.#write(batch);
     });
@@ -158,8 +162,9 @@ export class Committer {
       this.#written(batch);
       return;
     }
+    this.#isAsked = true;
     batch.file.file.write(buffers, batch.position + done, (error, bytes) => {
-      if (this.#state === State.Closed) return;
+      if (this.#isOver()) return;
       if (error !== null && error.code !== 'ENOSPC') this.#fail(error);
       else if (error !== null || bytes === 0) this.#waitForRoom(batch, done);
       else {
@@ -205,8 +210,9 @@ export class Committer {
     this.#isSyncDue = false;
     this.#lazyTimer?.cancel();
     this.#lazyTimer = undefined;
+    this.#isAsked = true;
     batch.file.file.sync((error) => {
-      if (this.#state === State.Closed) return;
+      if (this.#isOver()) return;
       if (error !== null) this.#fail(error);
       else this.#synced(batch);
     });
@@ -266,7 +272,15 @@ export class Committer {
     this.#failure = error;
     this.#options.failed(error);
     for (const { done } of this.#waiting.splice(0)) done(error);
-    if (this.#closing !== undefined) this.#end(this.#closing);
+    if (this.#closing !== undefined && !this.#isAsked) this.#end(this.#closing);
+  }
+
+  /** The disk has answered. True: to nobody, for this had been given up meanwhile. */
+  #isOver(): boolean {
+    this.#isAsked = false;
+    const isGivenUp = this.#state === State.Failed || this.#state === State.Full;
+    if (isGivenUp && this.#closing !== undefined) this.#end(this.#closing);
+    return this.#state === State.Failed || this.#state === State.Closed;
   }
 
   #cancelTimers(): void {
