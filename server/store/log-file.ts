@@ -4,7 +4,9 @@
 // Refuses: to read or write. RabbitMQ keeps an index entry per message in each queue's own files; here the broker's queues are the index.
 
 import { invariant } from '../../shared/assert.ts';
+import type { Append } from '../ports.ts';
 import type { DiskFile } from './file.ts';
+import { ENTRY_BYTES, MessageDirectory } from './message-directory.ts';
 import { FILE_HEADER_BYTES } from './records.ts';
 import { SettledSeqs } from './settled-seqs.ts';
 
@@ -56,6 +58,8 @@ export class Slab {
   }
 }
 
+const DIRECTORY_SHARE = 4; // at most a quarter of the file's size in memory
+
 /** What a log file is to the log. */
 export const Role = {
   /** Recovery replays it. */
@@ -78,6 +82,8 @@ export class LogFile {
   used = FILE_HEADER_BYTES;
   readonly slabs = new Set<Slab>();
   settled = new SettledSeqs();
+  /** What this process appended to it, as long as that is no more than a part of the file: saves reading it back. */
+  directory: MessageDirectory | undefined;
   /** While the file is being retired: what was settled or changed since. */
   after: SettledSeqs | undefined;
   /** Of a segment: the version of its list of settled messages on disk, 0 for none, and whether that is behind. */
@@ -103,6 +109,35 @@ export class LogFile {
     this.refBytes += count * length;
     this.refBytesEver += count * length;
     this.contentBytes += length;
+  }
+
+  /** Begins a directory. */
+  list(): void {
+    this.directory = new MessageDirectory();
+  }
+
+  /** `append` stands at `position`. */
+  note(append: Append, position: number): void {
+    const { directory } = this;
+    if (directory === undefined) return;
+    const { count, queueNumbers, seqs, priorities, deadlines, bodyBytes, flags } = append;
+    if ((directory.count + count) * ENTRY_BYTES * DIRECTORY_SHARE > this.fileBytes) {
+      this.directory = undefined; // small messages, or many queues: retirement reads the file
+      return;
+    }
+    const length = append.end - append.start;
+    for (let i = 0; i < count; i++)
+      directory.put(
+        queueNumbers[i] as number,
+        seqs[i] as number,
+        position,
+        length,
+        bodyBytes,
+        flags,
+        0,
+        priorities[i] as number,
+        deadlines[i] as number,
+      );
   }
 
   settle(queueNumber: number, seq: number, length: number): void {

@@ -56,6 +56,7 @@ export class LogFiles {
     this.#lastTaken = ready.id;
     const logFile = new LogFile(ready.id, ready.file, fileBytes, Role.Wal);
     logFile.bytes = 0;
+    logFile.list();
     if (ready.isSparse) this.#sparse.add(logFile);
     this.wal.push(logFile);
     return logFile;

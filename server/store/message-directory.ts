@@ -56,6 +56,31 @@ export class MessageDirectory {
   }
 
   add(entry: Readonly<DirectoryEntry>): void {
+    this.put(
+      entry.queueNumber,
+      entry.seq,
+      entry.position,
+      entry.length,
+      entry.bodyBytes,
+      entry.flags,
+      entry.deliveryCount,
+      entry.priority,
+      entry.deadline,
+    );
+  }
+
+  /** `add` without an entry to carry the values. */
+  put(
+    queueNumber: number,
+    seq: number,
+    position: number,
+    length: number,
+    bodyBytes: number,
+    flags: number,
+    deliveryCount: number,
+    priority: number,
+    deadline: number,
+  ): void {
     const at = HEAD_BYTES + this.#count * ENTRY_BYTES;
     if (at + ENTRY_BYTES > this.#bytes.length) {
       const larger = Buffer.allocUnsafeSlow(this.#bytes.length * 2);
@@ -63,19 +88,18 @@ export class MessageDirectory {
       this.#bytes = larger;
     }
     const bytes = this.#bytes;
-    bytes.writeUInt32LE(entry.queueNumber, at);
-    bytes.writeUInt32LE(entry.length, at + 4);
-    bytes.writeUInt32LE(entry.bodyBytes, at + 8);
-    bytes.writeUInt32LE(((entry.flags << 24) | entry.deliveryCount) >>> 0, at + 12);
-    bytes.writeDoubleLE(entry.seq, at + 16);
-    bytes.writeDoubleLE(entry.deadline, at + 24);
-    bytes.writeUInt32LE(entry.position, at + 32);
-    bytes.writeUInt32LE(entry.priority, at + 36);
+    bytes.writeUInt32LE(queueNumber, at);
+    bytes.writeUInt32LE(length, at + 4);
+    bytes.writeUInt32LE(bodyBytes, at + 8);
+    bytes.writeUInt32LE(((flags << 24) | deliveryCount) >>> 0, at + 12);
+    bytes.writeDoubleLE(seq, at + 16);
+    bytes.writeDoubleLE(deadline, at + 24);
+    bytes.writeUInt32LE(position, at + 32);
+    bytes.writeUInt32LE(priority, at + 36);
     this.#count++;
-    const isNext = entry.queueNumber === this.#lastQueue ? entry.seq >= this.#lastSeq : entry.queueNumber > this.#lastQueue;
-    if (!isNext) this.#isSorted = false;
-    this.#lastQueue = entry.queueNumber;
-    this.#lastSeq = entry.seq;
+    if (queueNumber === this.#lastQueue ? seq < this.#lastSeq : queueNumber < this.#lastQueue) this.#isSorted = false;
+    this.#lastQueue = queueNumber;
+    this.#lastSeq = seq;
   }
 
   fill(index: number, into: DirectoryEntry): DirectoryEntry {

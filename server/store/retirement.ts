@@ -184,9 +184,10 @@ export class Retirement {
       }
       alive.add(entry);
     };
-    if (file.role === Role.Wal) await this.#skim(file, add);
+    const all = file.directory ?? (file.role === Role.Wal ? undefined : await this.#readDirectory(file));
+    if (all === undefined) await this.#skim(file, add);
+    else if (settled.isEmpty) return all.sort();
     else {
-      const all = await this.#readDirectory(file);
       const entry = new DirectoryEntry();
       for (let i = 0; i < all.count; i++) add(all.fill(i, entry));
     }
@@ -285,6 +286,7 @@ export class Retirement {
     if (victim !== undefined) files.wal.shift();
     if (isKept && victim !== undefined) {
       victim.role = Role.Kept;
+      victim.directory = undefined; // it is on disk now
       victim.settled = victim.after ?? new SettledSeqs();
       victim.isSettledBehind = !victim.settled.isEmpty;
       victim.after = undefined;

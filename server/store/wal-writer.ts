@@ -243,6 +243,7 @@ export class WalWriter {
     append.place.length = contentBytes;
     this.#tail.live += append.count;
     this.#file.added(append.count, contentBytes);
+    this.#file.note(append, this.#tail.filePosition + at + RECORD_HEADER_BYTES);
     return writeMessage(this.#bytes, at, append);
   }
 
