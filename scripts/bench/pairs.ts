@@ -32,8 +32,8 @@ export interface Pairing {
   readonly name: string;
   /** Messages that the broker moves for one that the load counts, and so for the baseline. */
   readonly each?: { readonly baseline: number; readonly subject: number };
-  /** A third one, for the note alone. */
-  readonly aside?: { readonly name: string; readonly subject: Subject };
+  /** More of them, for the note alone. */
+  readonly asides?: readonly { readonly name: string; readonly subject: Subject }[];
   /** More for the note, from all runs of each. */
   readonly note?: (subjects: readonly Run[], baselines: readonly Run[]) => string;
 }
@@ -42,17 +42,17 @@ export async function against(effort: Effort, pairing: Pairing): Promise<Figure>
   const { baseline: times, subject: timesSubject } = pairing.each ?? { baseline: 1, subject: 1 };
   const baselines: Run[] = [];
   const subjects: Run[] = [];
-  const asides: Run[] = [];
+  const asides = (pairing.asides ?? []).map(({ name, subject }) => ({ name, subject, runs: [] as Run[] }));
   for (let round = 0; round < effort.rounds; round++) {
     baselines.push(await pairing.baseline.run(effort));
     subjects.push(await pairing.subject.run(effort));
-    if (pairing.aside !== undefined) asides.push(await pairing.aside.subject.run(effort));
+    for (const { subject, runs } of asides) runs.push(await subject.run(effort));
   }
   const ratios = subjects.map((run, round) => (run.perSecond * timesSubject) / ((baselines[round]?.perSecond ?? 0) * times));
   const rate = median(subjects.map((run) => run.perSecond)) * timesSubject;
   const ceiling = median(subjects.map((run) => run.perSecond / run.busy)) * timesSubject;
   const notes = [`${display(rate)} messages/s`, `${pairing.name} ${display(median(baselines.map((run) => run.perSecond)) * times)}`];
-  if (pairing.aside !== undefined) notes.push(`${pairing.aside.name} ${display(median(asides.map((run) => run.perSecond)))}`);
+  for (const { name, runs } of asides) notes.push(`${name} ${display(median(runs.map((run) => run.perSecond)))}`);
   if (pairing.note !== undefined) notes.push(pairing.note(subjects, baselines));
   return {
     value: median(ratios),

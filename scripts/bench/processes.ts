@@ -34,9 +34,9 @@ export function startEcho(): Promise<Child> {
   return startServer([fileURLToPath(new URL('./echo.js', import.meta.url))]);
 }
 
-/** A bare server that appends what it gets to `file`, and answers after fdatasync how many records that were. */
-export function startAppend(file: string, protocol: 'tcp' | 'ws', recordBytes: number): Promise<Child> {
-  return startServer([fileURLToPath(new URL('./append-server.js', import.meta.url)), file, protocol, String(recordBytes)]);
+/** A bare server that writes what it gets to `file`, and answers after fdatasync how many records that were. */
+export function startAppend(file: string, protocol: 'tcp' | 'ws', recordBytes: number, how: 'append' | 'overwrite'): Promise<Child> {
+  return startServer([fileURLToPath(new URL('./append-server.js', import.meta.url)), file, protocol, String(recordBytes), how]);
 }
 
 async function startServer(args: readonly string[], readyMsMax = READY_MS_MAX): Promise<Child> {

@@ -52,12 +52,15 @@ function publishRow(window: number): Row {
     target: { at: 'least', value: 0.6 },
     measure: (effort) =>
       withBroker((url, place) =>
-        withAppend(place, queue, async (tcp, ws) =>
+        withAppend(place, queue, async ({ append, overwrite, ws }) =>
           against(effort, {
             name: 'append loop',
-            baseline: once(() => openAppend(tcp, window)),
+            baseline: once(() => openAppend(append, window)),
             subject: withOwnQueues(url, [queue], true, () => openPublish(url, { ...toDurable(queue), window })),
-            aside: { name: 'the same loop behind bare ws', subject: once(() => openAppendWs(ws, window, frames(queue))) },
+            asides: [
+              { name: 'one that overwrites 64 MiB', subject: once(() => openAppend(overwrite, window)) },
+              { name: 'the same behind bare ws', subject: once(() => openAppendWs(ws, window, frames(queue))) },
+            ],
             note: (subjects, baselines) => `messages a confirm ${perSync(subjects)}, records a sync ${perSync(baselines)}`,
           }),
         ),
@@ -67,20 +70,26 @@ function publishRow(window: number): Row {
 
 const frames = (queue: string): StockOptions => ({ ...toDurable(queue), handle: 1 });
 
-/** The bare loops, fed with records by a socket and with the broker's own frames by a WebSocket. */
-async function withAppend(place: DataPlace, queue: string, work: (tcp: string, ws: string) => Promise<Figure>): Promise<Figure> {
-  const tcp = await startAppend(join(place.directory, 'append-tcp'), 'tcp', RECORD_BYTES);
+interface Loops {
+  readonly append: string;
+  readonly overwrite: string;
+  readonly ws: string;
+}
+
+/** The bare loops, fed with records by a socket, and one with the broker's own frames by a WebSocket. */
+async function withAppend(place: DataPlace, queue: string, work: (urls: Loops) => Promise<Figure>): Promise<Figure> {
+  const options = frames(queue);
+  const frameBytes = publishFrame({ exchange: '', key: queue }, options).length;
+  const started = [
+    startAppend(join(place.directory, 'append-tcp'), 'tcp', RECORD_BYTES, 'append'),
+    startAppend(join(place.directory, 'overwrite-tcp'), 'tcp', RECORD_BYTES, 'overwrite'),
+    startAppend(join(place.directory, 'overwrite-ws'), 'ws', frameBytes, 'overwrite'),
+  ] as const;
   try {
-    const options = frames(queue);
-    const frameBytes = publishFrame({ exchange: '', key: queue }, options).length;
-    const ws = await startAppend(join(place.directory, 'append-ws'), 'ws', frameBytes);
-    try {
-      return await work(tcp.url, ws.url);
-    } finally {
-      await ws.stop();
-    }
+    const [append, overwrite, ws] = await Promise.all(started);
+    return await work({ append: append.url, overwrite: overwrite.url, ws: ws.url });
   } finally {
-    await tcp.stop();
+    for (const loop of await Promise.allSettled(started)) if (loop.status === 'fulfilled') await loop.value.stop();
   }
 }
 

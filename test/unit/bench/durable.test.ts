@@ -125,8 +125,8 @@ test('a message that reaches many queues counts once for each', async () => {
 });
 
 test('a third run stands in the note and nowhere else', async () => {
-  const aside = { name: 'bare ws', subject: subject(70) };
-  const figure = await against(SMOKE, { name: 'loop', baseline: subject(100), subject: subject(50), aside });
+  const asides = [{ name: 'bare ws', subject: subject(70) }];
+  const figure = await against(SMOKE, { name: 'loop', baseline: subject(100), subject: subject(50), asides });
   expect(figure).toMatchObject({ value: 0.5, note: '50 messages/s; loop 100; bare ws 70' });
 });
 
