@@ -123,6 +123,34 @@ test.each(durableSubjects)('the $name refuses what is too large, as a whole, and
   }),
 );
 
+test.each(durableSubjects)(
+  'the $name knows what was settled and requeued while its file was retired, when the records of that are gone too',
+  (subject) =>
+    using(subject, async (script) => {
+      const size = Math.min(700, subject.takenBytes);
+      for (let round = 0; round < 60; round++) {
+        for (let i = 0; i < 6; i++) script.append(message(size));
+        for (let turn = 0; turn < 4; turn++) {
+          script.log.commit();
+          const now = script.world.time.now();
+          await script.world.until(() => script.world.time.now() > now + 1);
+          // old ones, from wherever they are now; a few stay for long
+          const old = [...script.held.values()].filter(({ seq }) => seq % 8 !== 0);
+          if (old.length > 20) for (const each of old.slice(0, 2)) script.settle(each);
+        }
+      }
+      // what told of it is retired: all that is kept is the segments' own
+      for (let i = 0; i < 60; i++) {
+        script.append(message(size, 2));
+        await script.rest();
+        for (const each of [...script.held.values()]) if (each.queueNumber === 2) script.settle(each);
+      }
+      if (subject.isTiny) expect(script.world.segments()).toBeGreaterThan(0);
+      await script.reopen();
+      await script.run([]);
+    }),
+);
+
 // the others say why not: what is in memory alone goes with its process
 describe.each(subjects.filter(({ forgets }) => forgets === undefined))('what was in the $name when it was closed', (subject) => {
   test('is there again: what was stored and not settled, by seq, with flags, level, deadline and delivery count', async () => {

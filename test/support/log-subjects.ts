@@ -165,7 +165,7 @@ export const memorySubjects: readonly LogSubject[] = [
 
 export const durableSubjects: readonly LogSubject[] = [
   { name: 'durable log on a simulated disk', sizes: large, isTiny: false, runs: 40, made: simulated },
-  { name: 'durable log on a simulated disk, with tiny files', sizes: tiny, isTiny: true, runs: 100, made: simulated },
+  { name: 'durable log on a simulated disk, with tiny files', sizes: tiny, isTiny: true, runs: 200, made: simulated },
   { name: 'durable log on this disk', sizes: large, isTiny: false, runs: 8, made: () => real },
   { name: 'durable log on this disk, with tiny files', sizes: tiny, isTiny: true, runs: 12, made: () => real },
 ].map(({ name, sizes, isTiny, runs, made }) => ({
