@@ -66,12 +66,9 @@ class World {
   #seq = 0;
 
   constructor(batchBytesMax = 4 << 10) {
-    this.writer = new WalWriter(this.#newFile(), 0, 0, {
-      slabs: new SlabTable(1 << 10),
-      batchBytesMax,
-      nextFile: () => this.#newFile(),
-      isBetterReady: () => false,
-    });
+    const nextFile = (): LogFile => this.#newFile();
+    const options = { slabs: new SlabTable(1 << 10), batchBytesMax, nextFile, isBetterReady: () => false };
+    this.writer = new WalWriter(this.#newFile(), 0, 0, options);
     this.committer = new Committer({
       writer: this.writer,
       clock: this.time,

@@ -18,17 +18,12 @@ class World {
   readonly failures: (string | undefined)[] = [];
   fullCount = 0;
 
-  constructor(random: Random = seeded(1), wal: readonly number[] = []) {
+  constructor(random: Random = seeded(1)) {
     this.disk = new SimDisk({ random, schedule: (delayMs, task) => void this.time.setTimer(this.time.now() + delayMs, task) });
     this.disk.makeDirectoryNow('data/wal');
     this.disk.makeDirectoryNow('data/segments');
     for (const path of ['/', 'data']) this.sync(path);
-    const old = wal.map((id) => {
-      const file = this.disk.openNow(`data/wal/${String(id).padStart(8, '0')}`, 'create');
-      file.truncateNow(FILE_BYTES);
-      return new LogFile(id, file, FILE_BYTES, Role.Wal);
-    });
-    this.files = new LogFiles(old, [], Math.max(0, ...wal) + 1, {
+    this.files = new LogFiles([], [], 1, {
       disk: this.disk,
       directory: 'data',
       fileBytes: FILE_BYTES,
@@ -115,18 +110,6 @@ describe('a file that is made ready', () => {
     expect(world.names).toEqual(files.wal.map(({ id }) => String(id).padStart(8, '0')));
   });
 
-  test('is better than one that was made at once, or found at the start, and no better than another', async () => {
-    const { files } = begin(seeded(2), [7]);
-    expect(files.isBetterReady).toBe(false);
-    files.prepare();
-    await world.rest();
-    expect(files.isBetterReady).toBe(true);
-    files.take();
-    files.prepare();
-    await world.rest();
-    expect(files.isBetterReady).toBe(false);
-  });
-
   test('follows what an interrupted attempt left', async () => {
     const { files, disk } = begin();
     disk.openNow('data/wal/next', 'create').closeNow();
@@ -171,12 +154,8 @@ describe('a file that is done with', () => {
     expect(files.take().id).toBe(3);
   });
 
-  test('is removed when it may have holes, when it has another size, and when it is a segment', async () => {
+  test('is removed when it has another size, and when it is a segment', async () => {
     const { files, disk } = begin();
-    files.take();
-    files.take();
-    world.recycleOldest();
-    expect(world.names).toEqual(['00000002']);
     for (const [name, fileBytes, role] of [
       ['wal/00000005', FILE_BYTES / 2, Role.Wal],
       ['segments/00000006', FILE_BYTES, Role.Gathered],
@@ -185,17 +164,17 @@ describe('a file that is done with', () => {
       expect(disk.existsNow(`data/${name}`)).toBe(false);
     }
     await world.rest();
-    expect(files.take().id).toBe(3);
+    expect(world.names).toEqual([]);
   });
 });
 
 test('a disk without room makes nothing ready, and says so; later it does', async () => {
   const { files, disk } = begin();
-  Object.assign(disk.faults, { capacityBytes: FILE_BYTES / 2 });
+  Object.assign(disk.faults, { fail: { at: disk.operations + 1, code: 'ENOSPC', onwards: true } });
   files.prepare();
   await world.rest();
   expect([world.fullCount, world.failures]).toEqual([1, []]);
-  Object.assign(disk.faults, { capacityBytes: Number.POSITIVE_INFINITY });
+  Object.assign(disk.faults, { fail: undefined });
   files.prepare();
   await world.rest();
   expect(world.names).toEqual(['00000001']);
