@@ -1,20 +1,18 @@
 // The log files of a data directory: those in the WAL, the segments, and one that is ready for when the newest is full.
 // Always: (1) a file has its size from the start, and is named by its id before anything in it counts; (2) ids grow in the order of use;
-// (3) what is ready was filled with zeros or used before, so that a sync need not change its size or find room; (4) without one that is ready a
-// sparse file is made at once, and left as soon as one is ready: each sync of it costs a commit of the file system's journal too.
+// (3) a file that was used before is used again where one is at hand: its room on the disk is found already; (4) without one that is ready a new file
+// is made at once, at the cost of a pause. A new file is sparse: to fill it first would write every byte of a growing backlog twice (measured: a
+// third of all processor time, for syncs that are hardly faster).
 // Refuses: to say which file may go (retirement.ts).
 
-import { syncAll, writeAll } from './background.ts';
+import { makeFile, syncAll } from './background.ts';
 import type { Disk, DiskDirectory, DiskError, DiskFile } from './file.ts';
 import { LogFile, Role } from './log-file.ts';
 import { filePath, WAL } from './recovery.ts';
 
-const ZEROS_BYTES = 1 << 20; // at a time
-
 interface Ready {
   readonly id: number;
   readonly file: DiskFile;
-  readonly isSparse: boolean;
 }
 
 export interface LogFilesOptions {
@@ -36,13 +34,10 @@ export class LogFiles {
   #isPreparing = false;
   #isClosed = false;
   #lastTaken = 0;
-  /** Those that may have holes. */
-  readonly #sparse = new WeakSet<LogFile>();
 
   constructor(wal: LogFile[], segments: readonly LogFile[], nextId: number, options: LogFilesOptions) {
     this.wal = wal;
     for (const segment of segments) this.segments.add(segment);
-    for (const file of [...wal, ...segments]) this.#sparse.add(file); // nobody knows any more
     this.nextId = nextId;
     this.#options = options;
     this.walDirectory = options.disk.openDirectoryNow(`${options.directory}/${WAL}`);
@@ -57,15 +52,8 @@ export class LogFiles {
     const logFile = new LogFile(ready.id, ready.file, fileBytes, Role.Wal);
     logFile.bytes = 0;
     logFile.list();
-    if (ready.isSparse) this.#sparse.add(logFile);
     this.wal.push(logFile);
     return logFile;
-  }
-
-  /** The newest file is slow, and a better one is ready: take it. */
-  get isBetterReady(): boolean {
-    const newest = this.wal[this.wal.length - 1];
-    return this.#ready !== undefined && newest !== undefined && this.#sparse.has(newest);
   }
 
   /** Sees to it that a file is ready. */
@@ -82,7 +70,7 @@ export class LogFiles {
   recycle(logFile: LogFile): void {
     const { disk, directory, fileBytes } = this.#options;
     const { path } = logFile.file;
-    const isUseful = logFile.role !== Role.Gathered && logFile.fileBytes === fileBytes && !this.#sparse.has(logFile);
+    const isUseful = logFile.role !== Role.Gathered && logFile.fileBytes === fileBytes;
     if (!isUseful || this.#ready !== undefined || this.#isPreparing || this.#isClosed) {
       logFile.file.closeNow();
       disk.removeNow(path);
@@ -93,7 +81,7 @@ export class LogFiles {
     const id = this.nextId++;
     const name = filePath(directory, id, Role.Wal);
     disk.renameNow(path, name);
-    this.#name({ id, file: disk.openNow(name, 'change'), isSparse: false }).then(
+    this.#name({ id, file: disk.openNow(name, 'change') }).then(
       () => this.#prepared(),
       (error: DiskError) => this.#failed(error),
     );
@@ -113,27 +101,18 @@ export class LogFiles {
     file.truncateNow(fileBytes);
     file.syncNow();
     this.walDirectory.syncNow();
-    return { id, file, isSparse: true };
+    return { id, file };
   }
 
   async #make(): Promise<void> {
     const { disk, directory, fileBytes } = this.#options;
     const path = `${directory}/${WAL}/next`;
-    if (disk.existsNow(path)) disk.removeNow(path);
-    const filling = disk.openNow(path, 'create');
-    try {
-      const zeros = Buffer.alloc(Math.min(ZEROS_BYTES, fileBytes));
-      for (let at = 0; at < fileBytes && !this.#isClosed; at += zeros.length)
-        await writeAll(filling, zeros.subarray(0, Math.min(zeros.length, fileBytes - at)), at);
-      await syncAll(filling);
-    } finally {
-      filling.closeNow();
-    }
+    await makeFile(disk, path, async (file) => file.truncateNow(fileBytes));
     if (this.#isClosed) return;
     const id = this.nextId++;
     const name = filePath(directory, id, Role.Wal);
     disk.renameNow(path, name);
-    await this.#name({ id, file: disk.openNow(name, 'change'), isSparse: false });
+    await this.#name({ id, file: disk.openNow(name, 'change') });
   }
 
   /** Makes the name durable; should a newer file have been begun meanwhile, under a name that is newer still. */
@@ -151,7 +130,7 @@ export class LogFiles {
       const id = this.nextId++;
       const name = filePath(directory, id, Role.Wal);
       disk.renameNow(named.file.path, name);
-      named = { id, file: disk.openNow(name, 'change'), isSparse: false };
+      named = { id, file: disk.openNow(name, 'change') };
     }
     this.#ready = named;
   }

@@ -71,7 +71,6 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
   const writer = new WalWriter(beginFile(files, recovery), recovery.lastLsn, recovery.lastRecordLsn, {
     slabs: source.slabs,
     batchBytesMax: sizes.batchBytesMax,
-    isBetterReady: () => files.isBetterReady,
     nextFile: () => {
       try {
         const file = files.take();

@@ -64,8 +64,6 @@ export interface WalWriterOptions {
   readonly batchBytesMax: number;
   /** The file that follows; its header is written by this writer. */
   nextFile(): LogFile;
-  /** The present file is better left before it is full. */
-  isBetterReady(): boolean;
 }
 
 export class WalWriter {
@@ -78,7 +76,6 @@ export class WalWriter {
   readonly #slabs: SlabTable;
   readonly #batchBytesMax: number;
   readonly #nextFile: () => LogFile;
-  readonly #isBetterReady: () => boolean;
   #file: LogFile;
   #tail: Slab;
   /** The file header is still to go out with the first batch. */
@@ -86,13 +83,14 @@ export class WalWriter {
   #batch: Batch | undefined;
   readonly #sealed: Batch[] = [];
   readonly #settled = new SettledSeqs();
+  /** The newest operation before those in `#settled`. */
+  #settledAfter: Lsn = Number.POSITIVE_INFINITY;
 
   /** `file` has its header on disk already. */
   constructor(file: LogFile, lastLsn: Lsn, lastRecordLsn: Lsn, options: WalWriterOptions) {
     this.#slabs = options.slabs;
     this.#batchBytesMax = options.batchBytesMax;
     this.#nextFile = options.nextFile;
-    this.#isBetterReady = options.isBetterReady;
     this.lsn = lastLsn;
     this.lastRecordLsn = lastRecordLsn;
     this.#file = file;
@@ -171,9 +169,11 @@ export class WalWriter {
 
   /** Written with the next batch. */
   settle(queueNumber: number, seq: number): void {
+    this.#settledAfter = Math.min(this.#settledAfter, this.lsn - 1);
     this.#settled.add(queueNumber, seq);
   }
   requeue(queueNumber: number, seq: number, flags: number, deliveryCount: number): void {
+    this.#settledAfter = Math.min(this.#settledAfter, this.lsn - 1);
     this.#settled.change(queueNumber, seq, flags, deliveryCount);
   }
 
@@ -252,7 +252,7 @@ export class WalWriter {
     const room = padded(bytes);
     let batch = this.#batch;
     if (batch !== undefined && (this.#file.used + room > this.#file.fileBytes || batch.bytes + room > this.#batchBytesMax)) {
-      this.#seal(lsn - 1); // `lsn` itself goes with the next
+      this.#seal(Math.min(lsn - 1, this.#settledAfter)); // `lsn` itself goes with the next, and so does what waits in `#settled`
       batch = undefined;
     }
     batch ??= this.#openBatch(room);
@@ -268,7 +268,7 @@ export class WalWriter {
   }
 
   #openBatch(room: number): Batch {
-    if (this.#file.used + BATCH_HEADER_BYTES + room > this.#file.fileBytes || this.#isBetterReady()) this.#switchFile();
+    if (this.#file.used + BATCH_HEADER_BYTES + room > this.#file.fileBytes) this.#switchFile();
     if (this.#tail.used + BATCH_HEADER_BYTES > this.#bytes.length) this.#tail = this.#openSlab(BATCH_HEADER_BYTES);
     const headerAt = this.#tail.used;
     const from = this.#isHeaderDue ? 0 : headerAt;
@@ -340,6 +340,7 @@ export class WalWriter {
     settled.clear();
     this.#writeEntries(RecordType.Requeued, changes);
     this.#writeEntries(RecordType.Settled, runs);
+    this.#settledAfter = Number.POSITIVE_INFINITY;
   }
 
   #writeEntries(type: RecordType, entries: readonly (readonly [number, number, number])[]): void {
