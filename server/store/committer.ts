@@ -73,6 +73,11 @@ export class Committer {
     this.#report();
   }
 
+  /** The same before the turn is over, when the disk has nothing to do. */
+  commitEarly(): void {
+    if (this.#state === State.Idle) this.#pump();
+  }
+
   /** Calls `done` when everything up to now is synced, lazy or not, or never will be. */
   whenSynced(done: (error: DiskError | null) => void): void {
     if (this.#failure !== undefined) {
@@ -222,7 +227,7 @@ export class Committer {
     this.#state = State.Idle;
     this.#unsynced = undefined;
     this.#syncedRecordLsn = batch.lastRecordLsn;
-    this.#syncedLsn = batch.lastLsn;
+    this.#syncedLsn = Math.max(this.#syncedLsn, batch.lastLsn); // a batch that was sealed early may know of less
     this.#wakeWaiting();
     this.#report();
     if (!this.#writer.isEmpty || this.#isSyncDue) this.#pump();

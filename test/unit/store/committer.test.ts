@@ -242,6 +242,22 @@ test('a batch larger than one write goes out as several, and each is durable aft
   expect(world.calls).toEqual([]);
 });
 
+test('what was published after a settle is durable only with it, however many batches that takes', () => {
+  const world = new World(1 << 10);
+  world.publish(400);
+  world.settle(1);
+  const before = world.writer.lsn - 1;
+  for (let i = 0; i < 5; i++) world.publish(400);
+  world.committer.commit();
+  while (world.asked.length > 0) {
+    world.answer('write');
+    world.answer('sync');
+    if (!world.records().includes(RecordType.Settled)) expect(world.committer.durableLsn).toBeLessThanOrEqual(before);
+  }
+  expect(world.committer.durableLsn).toBe(world.writer.lsn);
+  expect(world.records().filter((type) => type === RecordType.Publish)).toHaveLength(6);
+});
+
 test('an older file is synced before a newer one is written', () => {
   const world = new World();
   for (let i = 0; i < 3; i++) world.publish(2_000);

@@ -73,6 +73,7 @@ describe('settled seqs', () => {
         expectSame(settled, plain);
         expect(settled.isEmpty && list.length > 0).toBe(false);
       }),
+      { numRuns: 40 },
     );
   });
 
@@ -92,6 +93,7 @@ describe('settled seqs', () => {
         for (const key of plain.changes.keys()) if (plain.settled.has(key)) plain.changes.delete(key); // a clone needs no change of what is settled
         expectSame(clone, plain);
       }),
+      { numRuns: 40 },
     );
   });
 

@@ -42,6 +42,7 @@ test('a number names one slab until that is removed, and memory is what their bu
         expect([...table.warm]).toEqual([...live.values()].filter(({ bytes }) => bytes !== undefined).sort(byOpening(table)));
       }
     }),
+    { numRuns: 40 },
   );
 });
 
