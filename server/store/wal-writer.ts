@@ -64,8 +64,6 @@ export interface WalWriterOptions {
   readonly batchBytesMax: number;
   /** The file that follows; its header is written by this writer. */
   nextFile(): LogFile;
-  /** The present file is better left before it is full. */
-  isBetterReady(): boolean;
 }
 
 export class WalWriter {
@@ -78,7 +76,6 @@ export class WalWriter {
   readonly #slabs: SlabTable;
   readonly #batchBytesMax: number;
   readonly #nextFile: () => LogFile;
-  readonly #isBetterReady: () => boolean;
   #file: LogFile;
   #tail: Slab;
   /** The file header is still to go out with the first batch. */
@@ -94,7 +91,6 @@ export class WalWriter {
     this.#slabs = options.slabs;
     this.#batchBytesMax = options.batchBytesMax;
     this.#nextFile = options.nextFile;
-    this.#isBetterReady = options.isBetterReady;
     this.lsn = lastLsn;
     this.lastRecordLsn = lastRecordLsn;
     this.#file = file;
@@ -272,7 +268,7 @@ export class WalWriter {
   }
 
   #openBatch(room: number): Batch {
-    if (this.#file.used + BATCH_HEADER_BYTES + room > this.#file.fileBytes || this.#isBetterReady()) this.#switchFile();
+    if (this.#file.used + BATCH_HEADER_BYTES + room > this.#file.fileBytes) this.#switchFile();
     if (this.#tail.used + BATCH_HEADER_BYTES > this.#bytes.length) this.#tail = this.#openSlab(BATCH_HEADER_BYTES);
     const headerAt = this.#tail.used;
     const from = this.#isHeaderDue ? 0 : headerAt;
