@@ -67,8 +67,7 @@ class World {
 
   constructor(batchBytesMax = 4 << 10) {
     const nextFile = (): LogFile => this.#newFile();
-    const options = { slabs: new SlabTable(1 << 10), batchBytesMax, nextFile, isBetterReady: () => false };
-    this.writer = new WalWriter(this.#newFile(), 0, 0, options);
+    this.writer = new WalWriter(this.#newFile(), 0, 0, { slabs: new SlabTable(1 << 10), batchBytesMax, nextFile });
     this.committer = new Committer({
       writer: this.writer,
       clock: this.time,
