@@ -107,6 +107,11 @@ export class WalWriter {
     return this.#sealed.length === 0 && this.#batch === undefined && this.#settled.isEmpty;
   }
 
+  /** Bytes of records that wait in the open batch. */
+  get openBytes(): number {
+    return this.#batch?.bytes ?? 0;
+  }
+
   /** The largest record that a file takes. */
   get recordBytesMax(): number {
     return this.#file.fileBytes - FILE_HEADER_BYTES - BATCH_HEADER_BYTES;
