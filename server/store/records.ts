@@ -55,8 +55,9 @@ export function padded(bytes: number): number {
 }
 
 export function writeU64(bytes: Buffer, at: number, value: number): void {
-  bytes.writeUInt32LE(value % U32, at);
-  bytes.writeUInt32LE(Math.floor(value / U32), at + 4);
+  const low = value >>> 0; // of a whole number below 2 ** 53 the lower half
+  bytes.writeUInt32LE(low, at);
+  bytes.writeUInt32LE((value - low) / U32, at + 4);
 }
 export function readU64(bytes: Buffer, at: number): number {
   return bytes.readUInt32LE(at + 4) * U32 + bytes.readUInt32LE(at);
