@@ -47,7 +47,9 @@ export function openDirectory(
     makeDirectory(disk, directory);
     const lock = new DirectoryLock(disk, directory, processes);
     try {
-      if (!checkFormat(disk, directory)) make(disk, directory);
+      if (checkFormat(disk, directory))
+        syncNow(disk, directory); // whoever made it may have failed at this very sync
+      else make(disk, directory);
       const recovery = new Recoverer(disk, directory, notices, report).recover();
       settle(disk, directory, recovery);
       return { lock, recovery, unused: sweep(disk, directory, recovery) };
