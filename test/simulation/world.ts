@@ -1,363 +1,283 @@
-// One simulated life of a broker: virtual time, a seeded disk that fails, peers that publish, consume, settle; crashes, kills and clean restarts; and
-// at the end a healed restart that must drain everything.
-// Always: (1) a seed decides everything, knobs included; (2) the oracle knows only what a client knows: attempts, confirms, deliveries, settles;
-// (3) what a crash leaves open is uncertain, and neither demanded nor forbidden.
+// One simulated life story of a broker: virtual time, a seeded disk that fails, peers at work; crashes, kills and orderly stops; and at the end a healed
+// restart in which every publish must be confirmed and every queue drained.
+// Always: (1) a seed decides everything, knobs included; (2) safety first, under any faults; then liveness, with none, within a limit of virtual time;
+// (3) what a crash leaves open is uncertain: neither demanded nor forbidden.
+// Refuses: faults that damage what was synced (bit flips, lost writes): recovery must refuse those, and tests of the store see to it.
 
 import { crc32 } from 'node:zlib';
+import { countersBalance } from '../../scripts/kill-loop/checkers.ts';
 import type { MessageLog, RecoverySink } from '../../server/ports.ts';
 import { DurableLog } from '../../server/store/durable-log.ts';
 import type { Disk } from '../../server/store/file.ts';
 import { StoreError } from '../../server/store/store-error.ts';
-import type { StoreSizes } from '../../server/store/store-options.ts';
-import { Engine, EngineTime, type Peer } from '../support/engine.ts';
+import { encodeContent } from '../../shared/content.ts';
+import { Engine } from '../support/engine.ts';
 import { SimDisk } from '../support/sim-disk.ts';
-import { between, type Random, seeded } from '../support/sim-random.ts';
+import { noFaults } from '../support/sim-machine.ts';
+import { between, coin, type Random, seeded } from '../support/sim-random.ts';
+import { drawKnobs, type Knobs } from './knobs.ts';
+import { Oracle } from './oracle.ts';
+import { SimEnv, type SimProcess } from './sim-env.ts';
+import { SimPeer } from './sim-peer.ts';
+import { declareAll, QUEUES } from './topology.ts';
+import { type Numbering, reopen, Workload } from './workload.ts';
 
 /** A fault of ours that a run is given on purpose. */
 export interface Planted {
   readonly name: string;
-  readonly disk?: (disk: SimDisk, time: EngineTime) => Disk;
+  /** What the oracle says when it finds it. */
+  readonly says: RegExp;
+  readonly disk?: (disk: SimDisk, env: SimEnv) => Disk;
   readonly log?: (log: MessageLog) => MessageLog;
   readonly sink?: (sink: RecoverySink) => RecoverySink;
 }
 
 export interface Outcome {
-  readonly complaints: string[];
-  /** Of everything that happened. */
+  readonly complaints: readonly string[];
+  /** Of everything that happened, on the disk too. */
   readonly traceHash: number;
-  readonly restarts: number;
-  readonly confirmed: number;
-  readonly retired: number;
+  /** How often each thing happened. */
+  readonly tally: ReadonlyMap<string, number>;
   /** For a person who looks for the fault. */
   readonly trace: readonly string[];
 }
 
-interface Sent {
-  readonly body: string;
-  readonly queues: readonly string[];
-  readonly isPersistent: boolean;
-  isConfirmed: boolean;
-}
+// Virtual time in which a healed broker must have given out everything, and a log must have closed.
+const LIVENESS_MS = 60_000;
+// A write and two syncs of a disk that is well, and what may go before them.
+const SYNC_MS_MAX = 100;
+// Who waits so long for a confirm waits behind other batches, and so does what was settled.
+const BEHIND_MS = 30;
+const STARTS_MAX = 20;
+const PROBES = 3;
 
-interface Connected {
-  readonly peer: Peer;
-  /** By consumer handle. */
-  readonly queues: Map<number, string>;
-  readonly bySeq: Map<number, Sent>;
-  nextSeq: number;
-  /** Confirms and deliveries that the oracle has read. */
-  told: number;
-  read: number;
+interface Life {
+  readonly process: SimProcess;
+  readonly log: DurableLog;
+  readonly engine: Engine;
 }
-
-const QUEUES = ['plain', 'levels', 'dead'] as const;
-const TARGETS = [
-  { exchange: '', key: 'plain', queues: ['plain'] },
-  { exchange: '', key: 'levels', queues: ['levels'] },
-  { exchange: 'amq.fanout', key: '', queues: ['plain', 'levels'] },
-] as const;
-const DRAIN_STEPS_MAX = 4_000;
 
 export class World {
-  readonly complaints: string[] = [];
   readonly #random: Random;
-  readonly #time = new EngineTime();
+  readonly #env: SimEnv;
+  readonly #knobs: Knobs;
+  readonly #oracle = new Oracle();
   readonly #planted: Planted | undefined;
-  readonly #sizes: Partial<StoreSizes>;
-  readonly #trace: string[] = [];
-  readonly #sent = new Map<string, Sent>();
-  /** "queue body": what became of it. */
-  readonly #delivered = new Set<string>();
-  readonly #acked = new Set<string>();
-  readonly #rejected = new Set<string>();
-  /** Acked since the last start. */
-  readonly #ackedNow = new Set<string>();
-  /** Acked before a clean stop: never to be seen again. */
-  readonly #over = new Set<string>();
+  readonly #numbering: Numbering = { bodies: 0, peers: 0, open: new Map(), settled: [] };
   #disk: SimDisk;
-  #log: DurableLog | undefined;
-  #engine: Engine | undefined;
-  #peers: Connected[] = [];
-  #bodies = 0;
-  #restarts = 0;
-  #confirmed = 0;
-  #retired = 0;
+  #life: Life | undefined;
+  #lives = 0;
   #hasFaulted = false;
-  #isDead = false;
+  /** The log has the topology: what is missing from now on is lost. */
+  #isDeclared = false;
 
   constructor(seed: number, planted?: Planted) {
     this.#random = seeded(seed);
+    this.#env = new SimEnv(seeded(seed ^ 0x7137));
     this.#planted = planted;
-    const pick = (low: number, high: number): number => between(this.#random, low, high);
-    this.#sizes = {
-      walFileBytes: 8192 << pick(0, 1),
-      walFilesMax: pick(1, 3),
-      slabBytes: 1024 << pick(0, 2),
-      cacheBytes: 4096 << pick(0, 4),
-      batchBytesMax: 2048 << pick(0, 2),
-      diskFreeBytesMin: 0,
-    };
-    const isFaulty = planted === undefined && this.#random() < 0.5;
+    this.#knobs = drawKnobs(this.#random, planted === undefined);
     this.#disk = new SimDisk({
       random: seeded(seed ^ 0x5eed),
-      schedule: (delayMs, task) => void this.#time.setTimer(this.#time.now() + delayMs, task),
-      faults: isFaulty ? { shortWrite: 0.1, stall: this.#random() < 0.2 ? 0.01 : 0, syncError: this.#random() < 0.3 ? 0.01 : 0 } : {},
+      schedule: (delayMs, task) => void this.#env.after(delayMs, task),
+      faults: this.#knobs.faults,
     });
+    for (const [queue, deadLetters] of QUEUES) this.#oracle.history.declare(queue, deadLetters);
   }
 
   async run(): Promise<Outcome> {
+    const oracle = this.#oracle;
     try {
-      for (let life = between(this.#random, 2, 4); life > 0 && this.complaints.length === 0; life--) {
-        if (!this.#started()) continue;
-        for (let step = between(this.#random, 10, 60); step > 0 && !this.#hasFaulted; step--) await this.#step();
-        await this.#end();
-      }
-      await this.#drain();
-      this.#judge();
+      for (let life = 0; life < this.#knobs.lives && oracle.complaints.length === 0; life++) await this.#live();
+      if (oracle.complaints.length === 0) await this.#drain();
+      if (oracle.complaints.length === 0) oracle.judge(this.#env.nowMs);
     } catch (error) {
-      this.complaints.push(`thrown: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+      oracle.complain(`thrown: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }
-    const traceHash = crc32([...this.#trace, ...this.#disk.trace].join('\n'));
-    return {
-      complaints: this.complaints,
-      traceHash,
-      restarts: this.#restarts,
-      confirmed: this.#confirmed,
-      retired: this.#retired,
-      trace: this.#trace,
-    };
+    return { complaints: oracle.complaints, traceHash: oracle.traceHash, tally: oracle.tally, trace: oracle.trace };
+  }
+
+  /** Its disk takes its time, or fails. */
+  get #isSlow(): boolean {
+    return Object.keys(this.#knobs.faults).length > 0;
   }
 
   // Lives and deaths.
 
-  /** False: the disk failed at the start, and the power with it. */
-  #started(): boolean {
-    try {
-      this.#start();
-      return true;
-    } catch (error) {
-      if (!(error instanceof StoreError) || !error.message.includes('EIO')) throw error;
-      this.#trace.push('no start');
-      this.#disk = this.#disk.powerLoss();
-      return false;
-    }
+  async #live(): Promise<void> {
+    const { log, engine } = await this.#start();
+    const { env: around, oracle, knobs, random, numbering } = this.#parts;
+    const workload = new Workload({ env: around, oracle, knobs, random, broker: engine.broker, log, numbering });
+    workload.begin();
+    const isLong = random() < 0.85; // else it dies while it still recovers, or just after
+    let isOver = false;
+    this.#env.after(isLong ? between(random, 10, knobs.lifeMsMax) : between(random, 0, 5), () => {
+      isOver = true;
+    });
+    while (!isOver && !this.#hasFaulted) if (!(await this.#env.step())) throw new Error('nothing happens any more');
+    workload.stop();
+    await this.#end();
   }
 
-  #start(): void {
-    const life = ++this.#restarts;
-    // a process that is dead does nothing more, though its timers still stand in the world's time
-    const alive = (task: () => void) => () => {
-      if (life === this.#restarts && !this.#isDead) task();
-    };
-    this.#isDead = false;
-    const clock = { now: () => this.#time.now(), setTimer: (at: number, fire: () => void) => this.#time.setTimer(at, alive(fire)) };
-    const turns = { defer: (task: () => void) => this.#time.defer(alive(task)) };
-    const disk = this.#planted?.disk?.(this.#disk, this.#time) ?? this.#disk;
-    const durable = new DurableLog({
-      disk,
-      directory: 'data',
-      clock,
-      notices: { notice: () => undefined },
-      processes: { self: `1 ${this.#restarts}`, isAlive: () => false },
-      sizes: this.#sizes,
-    });
-    const { sink } = this.#planted ?? {};
-    if (sink !== undefined) {
-      const open = durable.open.bind(durable);
-      durable.open = (to, listener) => open(sink(to), listener);
-    }
-    this.#log = durable;
-    this.#hasFaulted = false;
-    this.#engine = new Engine({
-      log: this.#planted?.log?.(durable) ?? durable,
-      clock,
-      turns,
-      onFault: (cause) => {
-        if (life !== this.#restarts) return; // a process that is dead, in a world where its timers still ring
-        this.#hasFaulted = true;
-        this.#trace.push(`fault ${cause.message}`);
-        if (!cause.message.startsWith('EIO')) this.complaints.push(`fault: ${cause.message}`);
-      },
-    });
-    this.#peers = [];
-    this.#ackedNow.clear();
-    const setUp = this.#connect(this.#engine);
-    this.#engine.declare(setUp.peer, 'dead');
-    this.#engine.declare(setUp.peer, 'plain', [
-      ['x-dead-letter-exchange', ''],
-      ['x-dead-letter-routing-key', 'dead'],
-    ]);
-    this.#engine.declare(setUp.peer, 'levels', [['x-max-priority', 3]]);
-    for (const queue of ['plain', 'levels']) setUp.peer.session.bindQueue(queue, 'amq.fanout', '', new Map());
-    this.#connect(this.#engine);
-    this.#trace.push(`start ${this.#restarts}`);
-  }
-
-  #connect(engine: Engine): Connected {
-    const peer = engine.connect();
-    const connected: Connected = { peer, queues: new Map(), bySeq: new Map(), nextSeq: 1, told: 0, read: 0 };
-    this.#peers.push(connected);
-    return connected;
+  get #parts(): { env: SimEnv; oracle: Oracle; knobs: Knobs; random: Random; numbering: Numbering } {
+    return { env: this.#env, oracle: this.#oracle, knobs: this.#knobs, random: this.#random, numbering: this.#numbering };
   }
 
   async #end(): Promise<void> {
     const dice = this.#random();
-    this.#retired += this.#log?.segmentCount ?? 0;
-    if (dice < 0.3 && !this.#hasFaulted) {
-      await this.#advance(300); // what was settled is synced
-      this.#look();
-      const isClosed = { value: false };
-      this.#engine?.broker.close().then(
-        () => {
-          isClosed.value = true;
-        },
-        () => undefined, // the machine went off meanwhile
-      );
-      for (let step = 0; !isClosed.value && step < DRAIN_STEPS_MAX && !this.#hasFaulted; step++) await this.#advance(5);
-      if (isClosed.value && !this.#hasFaulted) {
-        for (const key of this.#ackedNow) this.#over.add(key);
-        this.#trace.push('clean');
-        this.#disk = this.#disk.kill();
-        return;
-      }
-      if (!this.#hasFaulted) this.complaints.push('the log never closed');
+    if (dice < 0.3 && !this.#hasFaulted && (await this.#stop())) {
+      this.#die('stopped', coin(this.#random) ? 'power' : 'kill');
+      return;
     }
-    this.#look();
-    this.#isDead = true;
-    this.#trace.push(dice < 0.65 ? 'power' : 'kill');
-    this.#disk = dice < 0.65 ? this.#disk.powerLoss() : this.#disk.kill();
+    this.#die('killed', dice < 0.65 ? 'power' : 'kill');
   }
 
-  /** Virtual time goes on; promises get their turn after each millisecond. */
-  async #advance(ms: number): Promise<void> {
-    for (let i = 0; i < ms; i += 5) {
-      this.#time.advance(5);
-      await new Promise((resolve) => setImmediate(resolve));
+  /** False: it was killed on the way. */
+  async #stop(): Promise<boolean> {
+    const { engine, log, process } = this.#alive;
+    let isClosed = false;
+    engine.broker.close().then(
+      () => {
+        isClosed = true;
+      },
+      (error: unknown) => this.#faulted(process, error instanceof Error ? error : new Error(String(error))),
+    );
+    this.#oracle.count('segments', log.segmentCount);
+    if (this.#random() < 0.2) {
+      await this.#env.until(() => isClosed || this.#hasFaulted, between(this.#random, 1, 10));
+      if (!isClosed) return false;
     }
+    await this.#env.until(() => isClosed || this.#hasFaulted, LIVENESS_MS);
+    if (!isClosed && !this.#hasFaulted) this.#oracle.complain('the log never closed');
+    return isClosed && !this.#hasFaulted;
   }
 
-  // Work.
-
-  async #step(): Promise<void> {
-    const engine = this.#engine;
-    const connected = this.#peers[between(this.#random, 0, this.#peers.length - 1)];
-    if (engine === undefined || connected === undefined) return;
-    const dice = this.#random();
-    if (dice < 0.55) for (let n = between(this.#random, 1, 6); n > 0; n--) this.#publish(engine, connected);
-    else if (dice < 0.75) this.#consume(engine, connected, between(this.#random, 1, 5));
-    else if (dice < 0.8) {
-      connected.peer.session.close();
-      this.#peers.splice(this.#peers.indexOf(connected), 1);
-      this.#connect(engine);
-    }
-    this.#look();
-    await this.#advance(this.#random() < 0.1 ? 300 : 5);
-    this.#look();
+  get #alive(): Life {
+    if (this.#life === undefined) throw new Error('no broker is alive');
+    return this.#life;
   }
 
-  #publish(engine: Engine, connected: Connected): void {
-    const target = TARGETS[between(this.#random, 0, TARGETS.length - 1)] ?? TARGETS[0];
-    const body = `m${++this.#bodies}`.padEnd(between(this.#random, 1, this.#random() < 0.1 ? 1500 : 200), '.');
-    const isPersistent = this.#random() < 0.85;
-    const sent: Sent = { body, queues: target.queues, isPersistent, isConfirmed: false };
-    this.#sent.set(body, sent);
-    connected.bySeq.set(connected.nextSeq++, sent);
-    const priority = between(this.#random, 0, 3);
-    engine.publish(connected.peer, target.exchange, target.key, body, { deliveryMode: isPersistent ? 2 : 1, priority });
+  #die(how: 'killed' | 'stopped', disk: 'power' | 'kill'): void {
+    const life = this.#life;
+    if (life !== undefined) {
+      this.#oracle.count('segments', life.log.segmentCount);
+      const { nowMs } = this.#env;
+      const lazyMs = this.#isSlow ? Number.NEGATIVE_INFINITY : nowMs - (this.#knobs.sizes.lazySyncMs ?? 0) - SYNC_MS_MAX;
+      this.#oracle.died(how, lazyMs, nowMs - BEHIND_MS);
+      reopen(this.#numbering);
+      life.process.end();
+    } else this.#oracle.died(how, Number.NEGATIVE_INFINITY, 0); // it had begun to write when it failed to start
+    this.#life = undefined;
+    this.#oracle.count(`${how} ${disk}`);
+    this.#oracle.note(`${disk} ${crc32(this.#disk.trace.join('\n'))}`);
+    this.#disk = disk === 'power' ? this.#disk.powerLoss() : this.#disk.kill();
   }
 
-  #consume(engine: Engine, connected: Connected, prefetch: number): void {
-    const queue = QUEUES[between(this.#random, 0, QUEUES.length - 1)] ?? 'plain';
-    if (connected.queues.size >= 4) return;
-    const handle = connected.queues.size + 10;
-    connected.queues.set(handle, queue);
-    engine.consume(connected.peer, queue, { handle, prefetch });
-  }
-
-  /** Takes in what the broker has told, and answers. */
-  #look(): void {
-    if (this.#hasFaulted) return;
-    for (const connected of this.#peers) {
-      const { sink, session } = connected.peer;
-      for (; connected.told < sink.confirmed.length; connected.told++) {
-        const run = sink.confirmed[connected.told];
-        for (let i = 0; run !== undefined && i < run.count; i++) this.#confirm(connected.bySeq.get(run.firstSeq + i));
-      }
-      for (; connected.read < sink.delivered.length; connected.read++) {
-        const delivery = sink.delivered[connected.read];
-        const queue = connected.queues.get(delivery?.handle ?? 0);
-        if (delivery === undefined || queue === undefined) continue;
-        this.#received(queue, delivery.body, delivery.redelivered);
-        const dice = this.#random();
-        const key = `${queue} ${delivery.body}`;
-        if (dice < 0.6) {
-          this.#acked.add(key);
-          this.#ackedNow.add(key);
-          session.ack(delivery.tag, false);
-        } else if (dice < 0.72) session.nack(delivery.tag, false, true);
-        else if (dice < 0.8 && queue === 'plain') {
-          this.#rejected.add(key);
-          session.reject(delivery.tag, false);
-        } // the rest stays unacked
+  /** Tries again where the disk fails at the start: with the power gone, or not. */
+  async #start(): Promise<Life> {
+    for (let left = STARTS_MAX; ; left--) {
+      try {
+        return this.#open();
+      } catch (error) {
+        if (!(error instanceof StoreError) || error.fault !== 'unusable' || left === 0) throw error;
+        this.#oracle.note(`no start: ${error.message}`);
+        this.#oracle.count('no start');
+        if (left === 1) Object.assign(this.#disk.faults, noFaults);
+        this.#die('killed', coin(this.#random) ? 'power' : 'kill');
       }
     }
   }
 
-  #confirm(sent: Sent | undefined): void {
-    if (sent === undefined) return;
-    sent.isConfirmed = true;
-    this.#confirmed++;
-    this.#trace.push(`confirm ${sent.body.length} ${sent.body.slice(0, 8)}`);
+  #open(): Life {
+    const number = ++this.#lives;
+    const process = this.#env.process();
+    const disk = this.#planted?.disk?.(this.#disk, this.#env) ?? this.#disk;
+    const log = new DurableLog({
+      disk,
+      directory: 'data',
+      clock: process,
+      notices: { notice: () => undefined },
+      processes: { self: `1 ${number}`, isAlive: () => false },
+      sizes: this.#knobs.sizes,
+    });
+    const { sink } = this.#planted ?? {};
+    if (sink !== undefined) {
+      const open = log.open.bind(log);
+      log.open = (to, listener) => open(sink(to), listener);
+    }
+    this.#hasFaulted = false;
+    const engine = new Engine({
+      log: this.#planted?.log?.(log) ?? log,
+      clock: process,
+      turns: process,
+      onFault: (cause) => this.#faulted(process, cause),
+    });
+    this.#life = { process, log, engine };
+    this.#oracle.note(`start ${number}`);
+    this.#oracle.count('start');
+    this.#declare(engine, log);
+    return this.#life;
   }
 
-  #received(queue: string, body: string, redelivered: boolean): void {
-    const key = `${queue} ${body}`;
-    this.#trace.push(`deliver ${redelivered} ${key.slice(0, 16)}`);
-    const sent = this.#sent.get(body);
-    const isExpected = queue === 'dead' ? this.#rejected.has(`plain ${body}`) : sent?.queues.includes(queue);
-    if (!isExpected) this.complaints.push(`unexpected: ${key}`);
-    if (this.#over.has(key) && queue !== 'dead') this.complaints.push(`delivered after an ack that was synced: ${key}`);
-    if (this.#delivered.has(key) && !redelivered && queue !== 'dead') this.complaints.push(`again without saying so: ${key}`);
-    this.#delivered.add(key);
+  #faulted(process: SimProcess, cause: Error): void {
+    if (process.isOver) return;
+    this.#hasFaulted = true;
+    this.#oracle.note(`fault ${cause.message}`);
+    this.#oracle.count('fault');
+    if (!cause.message.startsWith('EIO')) this.#oracle.complain(`fault: ${cause.message}`);
   }
 
-  // The end.
+  #declare(engine: Engine, log: DurableLog): void {
+    const { session } = engine.connect();
+    if (!this.#isDeclared) {
+      declareAll(session, this.#knobs);
+      const lsn = log.lastLsn;
+      engine.broker.whenDurable(lsn, () => {
+        this.#isDeclared = true;
+      });
+    } else
+      for (const queue of QUEUES.keys())
+        if (queue !== 'temp' && engine.broker.vhost('/')?.queues.has(queue) !== true) this.#oracle.complain(`queue ${queue} is lost`);
+    session.close();
+  }
+
+  // Liveness.
 
   async #drain(): Promise<void> {
-    if (this.complaints.length > 0) return;
-    Object.assign(this.#disk.faults, { shortWrite: 0, stall: 0, syncError: 0 });
-    this.#start();
-    const engine = this.#engine;
-    const connected = this.#peers[0];
-    if (engine === undefined || connected === undefined) return;
-    for (const [i, queue] of QUEUES.entries()) {
-      connected.queues.set(i + 10, queue);
-      engine.consume(connected.peer, queue, { handle: i + 10, prefetch: 100 });
-    }
-    for (let step = 0; step < DRAIN_STEPS_MAX && !this.#hasFaulted; step++) {
-      const { sink, session } = connected.peer;
-      for (; connected.read < sink.delivered.length; connected.read++) {
-        const delivery = sink.delivered[connected.read];
-        if (delivery === undefined) continue;
-        const queue = connected.queues.get(delivery.handle) ?? '';
-        this.#received(queue, delivery.body, delivery.redelivered);
-        this.#acked.add(`${queue} ${delivery.body}`);
-        session.ack(delivery.tag, false);
-      }
-      const { queues } = engine.broker.sample(() => true);
-      if (queues.every(({ ready, unacked, deadLetterWaiting }) => ready + unacked + deadLetterWaiting === 0)) return;
-      await this.#advance(5);
-    }
-    this.complaints.push(this.#hasFaulted ? 'a fault while draining' : 'not drained');
+    Object.assign(this.#disk.faults, noFaults);
+    const { engine } = await this.#start();
+    const { env, oracle } = this.#parts;
+    const peer = new SimPeer(engine.broker, 'drain', false, {
+      env,
+      oracle,
+      received: ({ session }, { queue, body, consumer, tag }) =>
+        void env.after(1, () => {
+          if (this.#hasFaulted) return;
+          oracle.tell(queue, { kind: 'acked', body, consumer });
+          session.ack(tag, false);
+        }),
+    });
+    for (let n = 0; n < PROBES; n++) this.#probe(peer, `probe ${n}`);
+    oracle.history.tellAll({ kind: 'drain' });
+    const prefetch = coin(this.#random) ? 0 : 7;
+    for (const queue of QUEUES.keys()) if (engine.broker.vhost('/')?.queues.has(queue)) peer.consume(queue, prefetch);
+    const isDone = (): boolean => peer.unconfirmed.size === 0 && isEmpty(engine);
+    if (!(await env.until(() => this.#hasFaulted || isDone(), LIVENESS_MS))) oracle.complain('not confirmed and drained');
+    if (this.#hasFaulted) oracle.complain('a fault of a disk that is healed');
+    for (const complaint of engine.broker.sample(() => true).queues.flatMap(countersBalance)) oracle.complain(complaint);
+    this.#alive.process.end();
   }
 
-  #judge(): void {
-    for (const { body, queues, isConfirmed, isPersistent } of this.#sent.values()) {
-      if (!isConfirmed || !isPersistent) continue;
-      for (const queue of queues) {
-        const isDone = this.#acked.has(`${queue} ${body}`) || (this.#rejected.has(`${queue} ${body}`) && this.#acked.has(`dead ${body}`));
-        if (!isDone) this.complaints.push(`lost: ${queue} ${body}`);
-      }
-    }
+  #probe(peer: SimPeer, body: string): void {
+    const sent = { body, queues: ['plain'], isPersistent: true, lsn: 0 };
+    const more = { publisher: peer.name, isPersistent: true };
+    this.#oracle.attempted(sent, this.#env.nowMs, more, () => ({ deadlineMs: Number.POSITIVE_INFINITY, level: 0 }));
+    peer.unconfirmed.set(peer.publisher.nextSeq, sent);
+    const run = encodeContent('', 'plain', { deliveryMode: 2 }, Buffer.from(body, 'latin1'));
+    peer.session.publish(peer.publisher, run, 0, run.length, false);
   }
+}
+
+function isEmpty(engine: Engine): boolean {
+  const { queues } = engine.broker.sample(() => true);
+  return queues.every(({ ready, unacked, deadLetterWaiting }) => ready + unacked + deadLetterWaiting === 0);
 }

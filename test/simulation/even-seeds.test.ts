@@ -1,0 +1,5 @@
+// The even seeds; in a file of their own, so that both halves run at once. See seeds.ts.
+
+import { testSeeds } from './seeds.ts';
+
+testSeeds(0, 2);
