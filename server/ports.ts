@@ -206,7 +206,7 @@ export interface MessageLog {
   move(queueNumber: number, seq: number, slab: number, length: number, flags: number, append: Append): Lsn;
   /** Records a change of topology. */
   define(definition: Definition): Lsn;
-  /** True when `view` now shows the message; else `waiter.readable()` follows, and the same read will then succeed. */
+  /** True when `view` now shows the message; else `waiter.readable()` follows: read again then, and now and then once more (its file may have moved). */
   read(slab: number, offset: number, length: number, view: View, waiter: ReadWaiter): boolean;
   /** The turn is over: what was appended in it may be written now. */
   commit(): void;
