@@ -45,6 +45,12 @@ export function checkHistory(history: History, { untilMs, seesAll }: Judgement):
   });
 }
 
+export interface Counted {
+  readonly delivered: number;
+  readonly redelivered: number;
+  readonly acked: number;
+}
+
 interface Fate {
   readonly attempt: Attempted;
   isConfirmed: boolean;
@@ -273,6 +279,33 @@ export function countsSurvive(events: readonly QueueEvent[]): string[] {
         complaints.push(`${event.body} counts ${event.deliveryCount} failed deliveries and had ${count.sent}`);
     }
   }
+  return complaints;
+}
+
+/** What a queue counts since the broker started is what was seen of it since then. Meant for where every answer has arrived. */
+export function countersMatch(events: readonly QueueEvent[], { delivered, redelivered, acked }: Counted): string[] {
+  const start = events.findLastIndex(({ kind }) => kind === 'killed' || kind === 'stopped');
+  const since = events.slice(start + 1);
+  const given = deliveries(since);
+  const seen: Counted = {
+    delivered: given.length,
+    redelivered: given.filter((delivery) => delivery.redelivered).length,
+    acked: since.filter(({ kind }) => kind === 'acked').length,
+  };
+  const counted: Counted = { delivered, redelivered, acked };
+  return (['delivered', 'redelivered', 'acked'] as const)
+    .filter((name) => counted[name] !== seen[name])
+    .map((name) => `${name}: ${counted[name]} counted and ${seen[name]} seen`);
+}
+
+// One that is written, and one that is ready to be the next.
+const WAL_FILES_MORE = 2;
+
+/** A drained broker keeps its newest log files, and nothing that was moved out of them. `log`: numbers of files. */
+export function diskAtBaseline(log: { readonly walFiles: number; readonly segments: number }, walFilesMax: number): string[] {
+  const complaints: string[] = [];
+  if (log.segments > 0) complaints.push(`${log.segments} segments are left of nothing`);
+  if (log.walFiles > walFilesMax + WAL_FILES_MORE) complaints.push(`${log.walFiles} log files are left of ${walFilesMax}`);
   return complaints;
 }
 

@@ -6,6 +6,7 @@
 
 import { crc32 } from 'node:zlib';
 import { countersBalance } from '../../scripts/kill-loop/checkers.ts';
+import { countersMatch, diskAtBaseline } from '../../scripts/kill-loop/history-checks.ts';
 import type { MessageLog, RecoverySink } from '../../server/ports.ts';
 import { DurableLog } from '../../server/store/durable-log.ts';
 import type { Disk } from '../../server/store/file.ts';
@@ -88,8 +89,10 @@ export class World {
     const oracle = this.#oracle;
     try {
       for (let life = 0; life < this.#knobs.lives && oracle.complaints.length === 0; life++) await this.#live();
-      if (oracle.complaints.length === 0) await this.#drain();
-      if (oracle.complaints.length === 0) oracle.judge(this.#env.nowMs);
+      if (oracle.complaints.length === 0) {
+        await this.#drain();
+        oracle.judge(this.#env.nowMs);
+      }
     } catch (error) {
       oracle.complain(`thrown: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
     }
@@ -263,8 +266,21 @@ export class World {
     const isDone = (): boolean => peer.unconfirmed.size === 0 && isEmpty(engine);
     if (!(await env.until(() => this.#hasFaulted || isDone(), LIVENESS_MS))) oracle.complain('not confirmed and drained');
     if (this.#hasFaulted) oracle.complain('a fault of a disk that is healed');
-    for (const complaint of engine.broker.sample(() => true).queues.flatMap(countersBalance)) oracle.complain(complaint);
+    for (const sample of engine.broker.sample(() => true).queues) {
+      for (const complaint of countersBalance(sample)) oracle.complain(complaint);
+      for (const complaint of countersMatch(oracle.history.events(sample.queue), sample.counts))
+        oracle.complain(`${sample.queue}: ${complaint}`);
+    }
+    await this.#lookAtDisk();
     this.#alive.process.end();
+  }
+
+  async #lookAtDisk(): Promise<void> {
+    const { log } = this.#alive;
+    const kept = (): string[] =>
+      diskAtBaseline({ segments: log.segmentCount, walFiles: this.#disk.listNow('data/wal').length }, this.#knobs.sizes.walFilesMax ?? 0);
+    await this.#env.until(() => kept().length === 0, LIVENESS_MS);
+    for (const complaint of kept()) this.#oracle.complain(complaint);
   }
 
   #probe(peer: SimPeer, body: string): void {

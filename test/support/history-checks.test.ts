@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest';
 import { bodyOf, nameIn } from '../../scripts/kill-loop/bodies.ts';
 import { type Happening, History } from '../../scripts/kill-loop/history.ts';
-import { checkHistory } from '../../scripts/kill-loop/history-checks.ts';
+import { checkHistory, countersMatch, diskAtBaseline } from '../../scripts/kill-loop/history-checks.ts';
 
 const attempt = (body: string, more: Partial<Extract<Happening, { kind: 'attempt' }>> = {}): Happening => ({
   kind: 'attempt',
@@ -216,4 +216,21 @@ test('a dead letter that is in two places', () => {
   ];
   expect(complaints(moved)).toEqual([]);
   expect(complaints([...moved, again('a'), acked('a')])).toContain('q: a was delivered after d had it: in two places');
+});
+
+test('a queue that counts other than what was seen since it started', () => {
+  const history = new History();
+  history.declare('q');
+  for (const event of [...sent('a'), ...sent('b'), ...taken('a'), delivered('b'), killed, again('b'), acked('b')]) history.tell('q', event);
+  const counts = { delivered: 1, redelivered: 1, acked: 1 };
+  expect(countersMatch(history.events('q'), counts)).toEqual([]);
+  expect(countersMatch(history.events('q'), { ...counts, delivered: 2 })).toEqual(['delivered: 2 counted and 1 seen']);
+  expect(countersMatch(history.events('q'), { ...counts, redelivered: 0 })).toEqual(['redelivered: 0 counted and 1 seen']);
+  expect(countersMatch(history.events('q'), { ...counts, acked: 0 })).toEqual(['acked: 0 counted and 1 seen']);
+});
+
+test('a disk that keeps what nobody needs', () => {
+  expect(diskAtBaseline({ walFiles: 4, segments: 0 }, 2)).toEqual([]);
+  expect(diskAtBaseline({ walFiles: 4, segments: 1 }, 2)).toEqual(['1 segments are left of nothing']);
+  expect(diskAtBaseline({ walFiles: 5, segments: 0 }, 2)).toEqual(['5 log files are left of 2']);
 });
