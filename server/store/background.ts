@@ -32,6 +32,12 @@ export function syncAll(what: DiskFile | DiskDirectory): Promise<void> {
   });
 }
 
+export function removeFile(disk: Disk, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    disk.remove(path, (error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
 /** Writes a whole new file, durable but for its name. */
 export function writeFile(disk: Disk, path: string, bytes: Uint8Array): Promise<void> {
   return makeFile(disk, path, (file) => writeAll(file, bytes, 0));

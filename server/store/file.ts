@@ -22,6 +22,7 @@ import {
   renameSync,
   statfs,
   statfsSync,
+  unlink,
   unlinkSync,
   writeSync,
   writev,
@@ -68,6 +69,8 @@ export interface Disk {
   /** Replaces what bears the new name. */
   renameNow(from: string, to: string): void;
   removeNow(path: string): void;
+  /** The same without a pause: to free 64 MiB takes some 15 ms. */
+  remove(path: string, done: Done): void;
   /** Bytes that an unprivileged process may still use on the file system of `path`. */
   freeBytesNow(path: string): number;
   freeBytes(path: string, done: DoneWith): void;
@@ -162,6 +165,9 @@ export class NodeDisk implements Disk {
   }
   removeNow(path: string): void {
     unlinkSync(path);
+  }
+  remove(path: string, done: Done): void {
+    unlink(path, done);
   }
   freeBytesNow(path: string): number {
     const { bavail, bsize } = statfsSync(path);

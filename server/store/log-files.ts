@@ -5,7 +5,7 @@
 // third of all processor time, for syncs that are hardly faster).
 // Refuses: to say which file may go (retirement.ts).
 
-import { makeFile, syncAll } from './background.ts';
+import { makeFile, removeFile, syncAll } from './background.ts';
 import type { Disk, DiskDirectory, DiskError, DiskFile } from './file.ts';
 import { LogFile, Role } from './log-file.ts';
 import { filePath, WAL } from './recovery.ts';
@@ -67,13 +67,13 @@ export class LogFiles {
   }
 
   /** `logFile` is done with: its file is used again, or removed. */
-  recycle(logFile: LogFile): void {
+  async recycle(logFile: LogFile): Promise<void> {
     const { disk, directory, fileBytes } = this.#options;
     const { path } = logFile.file;
     const isUseful = logFile.role !== Role.Gathered && logFile.fileBytes === fileBytes;
     if (!isUseful || this.#ready !== undefined || this.#isPreparing || this.#isClosed) {
       logFile.file.closeNow();
-      disk.removeNow(path);
+      await removeFile(disk, path);
       return;
     }
     this.#isPreparing = true;

@@ -313,7 +313,7 @@ export class Retirement {
       files.segments.delete(file);
       await this.#options.forget(file);
       if (file.role !== Role.Wal) this.#removeList(file);
-      files.recycle(file);
+      await files.recycle(file);
     }
     for (const { segment, version } of stale) {
       const path = settledPath(directory, segment.id, version);

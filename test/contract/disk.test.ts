@@ -148,6 +148,16 @@ describe.each(subjects)('the $name', ({ make }) => {
     expect(disk.listNow(at('y'))).toEqual(['b']);
   });
 
+  test('removes a file without holding anybody up, and says when it is gone or why not', async () => {
+    const { disk, at, home } = fresh();
+    const remove = (name: string): Promise<string | undefined> =>
+      new Promise((resolve) => disk.remove(at(name), (error) => resolve(error?.code)));
+    disk.openNow(at('a'), 'create').closeNow();
+    disk.makeDirectoryNow(at('directory'));
+    expect([await remove('a'), await remove('a'), await remove('directory')]).toEqual([undefined, 'ENOENT', 'EISDIR']);
+    expect(disk.listNow(home)).toEqual(['directory']);
+  });
+
   test('goes on with an open file when its name is changed, taken by another or removed', async () => {
     const { disk, at, home } = fresh();
     const first = disk.openNow(at('a'), 'create');

@@ -4,7 +4,7 @@
 // (3) sync of a directory makes names durable, sync of a file its bytes, and neither the other's.
 // See sim-inode.ts for what is left of bytes, sim-tree.ts for names, sim-file.ts for open files, sim-machine.ts for faults and for stopping.
 
-import type { Disk, DiskDirectory, DiskFile, DoneWith } from '../../server/store/file.ts';
+import type { Disk, DiskDirectory, DiskFile, Done, DoneWith } from '../../server/store/file.ts';
 import { SimFile, SimOpenDirectory } from './sim-file.ts';
 import { caught, failing, type Schedule, type SimFaults, SimMachine } from './sim-machine.ts';
 import type { Random } from './sim-random.ts';
@@ -114,6 +114,14 @@ export class SimDisk implements Disk {
   }
   removeNow(path: string): void {
     this.#simply('unlink', path, () => this.#tree.remove(path));
+  }
+  remove(path: string, done: Done): void {
+    const finish = (failure: string | undefined) =>
+      caught(() => {
+        failing(failure, 'unlink', path);
+        this.#tree.remove(path);
+      });
+    this.#machine.later('unlink', path, 0, finish, ({ error }) => done(error));
   }
   freeBytesNow(path: string): number {
     return this.#simply('statfs', path, () => this.#freeBytes());

@@ -48,7 +48,7 @@ class World {
   /** The oldest file of the WAL is done with. */
   recycleOldest(): void {
     const oldest = this.files.wal.shift();
-    if (oldest !== undefined) this.files.recycle(oldest);
+    if (oldest !== undefined) void this.files.recycle(oldest);
   }
 }
 
@@ -160,7 +160,8 @@ describe('a file that is done with', () => {
       ['wal/00000005', FILE_BYTES / 2, Role.Wal],
       ['segments/00000006', FILE_BYTES, Role.Gathered],
     ] as const) {
-      files.recycle(new LogFile(5, disk.openNow(`data/${name}`, 'create'), fileBytes, role));
+      void files.recycle(new LogFile(5, disk.openNow(`data/${name}`, 'create'), fileBytes, role));
+      await world.rest();
       expect(disk.existsNow(`data/${name}`)).toBe(false);
     }
     await world.rest();
