@@ -46,6 +46,13 @@ export class DataDirectory {
     await log.close();
   }
 
+  /** Does `action` with the log of an opened directory, and closes it. */
+  async use(action: (log: DurableLog) => void): Promise<void> {
+    const { log } = this.#open();
+    action(log);
+    await log.close();
+  }
+
   /** The bodies of queue 1 by seq, as a start finds them. */
   async bodies(): Promise<Map<number, string>> {
     const { log, found } = this.#open();
