@@ -175,7 +175,7 @@ export class Committer {
       else {
         if (this.#state === State.Full) {
           this.#state = State.Writing;
-          this.#options.full(false);
+          this.#options.full(true);
         }
         this.writtenBytes += bytes;
         this.#writeFrom(batch, done + bytes);
@@ -187,7 +187,8 @@ export class Committer {
   #waitForRoom(batch: Batch, done: number): void {
     const isFirst = this.#state !== State.Full;
     this.#state = State.Full;
-    this.#options.full(true);
+    this.#options.full(false);
+    if (this.hasFailed) return; // who is told of it may give up
     const { clock } = this.#options;
     if (this.#closing !== undefined) this.#end(this.#closing);
     else if (isFirst) this.#writeFrom(batch, done);
