@@ -1,6 +1,7 @@
 // One connection of the load: it publishes, consumes and gets at random until its broker dies or it is told to finish, and writes down all of it.
 // Always: (1) what is sent is told before it is sent, what is received when it is received; (2) a publish is sent once: a lost connection is final,
-// and what was not confirmed by then stays unknown; (3) a settle counts as synced once a persistent publish that left in a later turn is confirmed.
+// and what was not confirmed by then stays unknown; (3) a settle counts as synced once a persistent publish that left in a later turn is confirmed; (4) a consumer is gone, and so is who gets, before the
+// connection begins to end.
 // Refuses: to judge what it sees, save for what no broker may answer.
 
 import { type Connection, connect, LeveretError, type Message } from 'leveret-client';
@@ -76,7 +77,13 @@ export class Actor {
       this.#tell(queue, { kind: 'gone', consumer });
       await cancel().catch(() => undefined);
     }
+    for (const { name } of QUEUES) this.#tell(name, { kind: 'gone', consumer: this.#getter });
     await this.#mq?.drain().catch((error: unknown) => this.#expectLoss(error, 'drain'));
+  }
+
+  /** Who holds what came from a get. */
+  get #getter(): string {
+    return `${this.#options.name}.get`;
   }
 
   async #step(mq: Connection): Promise<void> {
@@ -127,11 +134,10 @@ export class Actor {
 
   async #get(mq: Connection, queue: LoopQueue): Promise<void> {
     if (queue.name === 'single') return; // a queue with a single active consumer gives nothing else
-    const consumer = `${this.#options.name}.get`;
     for (let n = 1 + this.#below(3); n > 0; n--) {
       const message = await mq.queue(queue.name).get();
       if (message === undefined) return;
-      this.#received(queue, consumer, message);
+      this.#received(queue, this.#getter, message);
     }
   }
 

@@ -21,13 +21,15 @@ export interface Checkpoint {
   readonly number: number;
   /** Definitions up to here are in `definitions`. */
   readonly lsn: Lsn;
-  /** The oldest WAL file that is replayed. */
+  /** The newest record then. It was durable: a log that ends before it is damaged. */
+  readonly recordLsn: Lsn;
+  /** The oldest WAL file that is replayed, and the newest that was begun; 0 for none. */
   readonly walFrom: number;
+  readonly walTo: number;
   /** No file has had this number or a higher one. */
   readonly nextFileId: number;
   readonly queueNumberMax: number;
   readonly segments: readonly SegmentEntry[];
-  /** Durable queues that had a consumer since the last start. */
   /** Messages of a queue before this seq may have been delivered before an unclean stop. */
   readonly redeliveredBelow: readonly (readonly [queueNumber: number, seq: number])[];
   readonly definitions: readonly Definition[];

@@ -111,7 +111,8 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
     state: () => {
       const { queueNumberMax, isDurable } = hooks.facts();
       const below = [...redeliveredBelow].filter(([queueNumber]) => isDurable(queueNumber));
-      return { lsn: writer.lsn, queueNumberMax, redeliveredBelow: below, definitions: listener.topology() };
+      const { lsn, lastRecordLsn: recordLsn, file } = writer;
+      return { lsn, recordLsn, walTo: file.id, queueNumberMax, redeliveredBelow: below, definitions: listener.topology() };
     },
     gathered: hooks.gathered,
     forget: hooks.forget,

@@ -43,6 +43,14 @@ export interface Recovery {
   readonly unused: string[];
 }
 
+/** Where the records of a WAL file end. */
+interface End {
+  readonly file: LogFile;
+  readonly end: number;
+  /** That was told already. */
+  readonly isDamaged: boolean;
+}
+
 export function filePath(directory: string, id: number, role: Role): string {
   return `${directory}/${role === Role.Gathered ? SEGMENTS : WAL}/${fileName(id)}`;
 }
@@ -170,7 +178,7 @@ export class Recoverer {
     const walFiles: LogFile[] = [];
     const unused: string[] = [];
     let lastLsn = 0;
-    let last: { file: LogFile; end: number } | undefined;
+    let last: End | undefined;
     for (const id of ids) {
       const path = filePath(this.#directory, id, Role.Wal);
       const file = this.#open(path);
@@ -198,16 +206,18 @@ export class Recoverer {
       replay.directory = directory;
       replay.isClosed = false; // a file that was begun after the log was closed says that it was opened again
       const scan = scanFile(bytes, id, Math.max(lastLsn, header.previousLsn), replay.visit);
-      if (scan.durableLsn > scan.lastLsn)
+      const isDamaged = scan.durableLsn > scan.lastLsn;
+      if (isDamaged)
         this.#report({ path, offset: scan.end, text: `damaged: record ${scan.lastLsn + 1} or the next was durable and is not whole` });
       directories.set(logFile, directory.sort());
       logFile.used = scan.end;
       walFiles.push(logFile);
       lastLsn = scan.lastLsn;
-      last = { file: logFile, end: scan.end };
+      last = { file: logFile, end: scan.end, isDamaged };
     }
     if (walFiles.length === 0)
       this.#report({ path: filePath(this.#directory, checkpoint.walFrom, Role.Wal), offset: 0, text: 'the log file is missing' });
+    else this.#checkEnd(last, lastLsn, checkpoint);
     return { walFiles, lastRecordLsn: lastLsn, lastLsn: Math.max(lastLsn, checkpoint.lsn), isClean: replay.isClosed, unused };
   }
 
@@ -215,7 +225,7 @@ export class Recoverer {
   #checkChain(
     path: string,
     header: { fileId: number; previousId: number; previousLsn: number },
-    last: { file: LogFile; end: number } | undefined,
+    last: End | undefined,
     lastLsn: number,
     walFrom: number,
   ): void {
@@ -235,6 +245,23 @@ export class Recoverer {
         text: `the log file before ${path} is missing, or its header is gone`,
       });
     else if (header.previousLsn > lastLsn)
+      this.#report({
+        path: last.file.file.path,
+        offset: last.end,
+        text: `damaged: record ${lastLsn + 1} or the next was durable and is not whole`,
+      });
+  }
+
+  /** Nothing that the checkpoint knows of is behind the end. */
+  #checkEnd(last: End | undefined, lastLsn: number, { walTo, recordLsn }: Checkpoint): void {
+    if (last === undefined) return;
+    if (last.file.id < walTo)
+      this.#report({
+        path: filePath(this.#directory, walTo, Role.Wal),
+        offset: 0,
+        text: 'the log file is missing, or its header is gone',
+      });
+    else if (lastLsn < recordLsn && !last.isDamaged)
       this.#report({
         path: last.file.file.path,
         offset: last.end,
@@ -301,7 +328,9 @@ export function newerFormat(path: string): StoreError {
 export const NO_CHECKPOINT: Checkpoint = {
   number: 0,
   lsn: 0,
+  recordLsn: 0,
   walFrom: 1,
+  walTo: 0,
   nextFileId: 1,
   queueNumberMax: 0,
   segments: [],

@@ -33,7 +33,9 @@ export interface RetirementOptions {
   /** Resolves when all that was appended until now is on disk. */
   synced(): Promise<void>;
   /** What a checkpoint holds beside the files. */
-  state(): Pick<Checkpoint, 'lsn' | 'queueNumberMax' | 'redeliveredBelow'> & { readonly definitions: readonly Definition[] };
+  state(): Pick<Checkpoint, 'lsn' | 'recordLsn' | 'walTo' | 'queueNumberMax' | 'redeliveredBelow'> & {
+    readonly definitions: readonly Definition[];
+  };
   /** The survivors of `sources` are in `into` now. */
   gathered(gathering: Gathering, into: LogFile): void;
   /** `file` is about to be closed: resolves when nothing reads it. */

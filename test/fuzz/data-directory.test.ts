@@ -1,7 +1,6 @@
 // Damage to a data directory: bytes flipped, files cut, deleted, swapped. A start finds exactly what was there, or refuses naming file and offset.
 // Always: (1) the directory was closed, so all of it is durable and nothing may be missing; (2) every body is read back through the log;
 // (3) the seed is in the name of each failure. DATA_FUZZ_ALL=1 flips every byte of every file, DATA_FUZZ_SEED chooses the sample.
-// Known gap: nothing names the newest log file that was begun, so its loss as a whole goes unseen; the last test says so until that is mended.
 // Refuses: to judge a killed process's directory (the simulation and the kill loop do).
 
 import { cpSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
@@ -18,16 +17,11 @@ const CUTS = 10;
 const bodies = ['first body', 'second body', 'x'.repeat(300), 'last body'];
 const origin = new DataDirectory();
 let names: string[] = [];
-let newest = '';
 
 beforeAll(async () => {
   await origin.fill(bodies);
   names = ['meta', 'wal', 'segments'].flatMap((folder) => readdirSync(`${origin.path}/${folder}`).map((name) => `${folder}/${name}`));
   names.push('format');
-  const begun = names.filter(
-    (name) => name.startsWith('wal/') && typeof readFileHeader(readFileSync(`${origin.path}/${name}`)) !== 'string',
-  );
-  newest = begun.sort().at(-1) ?? '';
 });
 afterAll(() => origin.close());
 
@@ -84,15 +78,14 @@ test('a flipped bit is found, or changes nothing', { timeout: 600_000 }, async (
 test('a file that is cut, gone or in the place of another is found, or changes nothing', { timeout: 600_000 }, async () => {
   const random = seeded(seed);
   for (const name of names) {
-    if (name !== newest) await named(`${name} gone`, (path) => rmSync(`${path}/${name}`));
+    await named(`${name} gone`, (path) => rmSync(`${path}/${name}`));
     for (let i = 0; i < CUTS; i++) {
-      const length = between(random, name === newest ? FILE_HEADER_BYTES : 0, usedBytes(name) - 1);
+      const length = between(random, 0, usedBytes(name) - 1);
       await named(`seed ${seed}: ${name} cut to ${length}`, (path) => truncateSync(`${path}/${name}`, length));
     }
   }
   for (const [i, name] of names.entries())
     for (const other of names.slice(i + 1)) {
-      if (name === newest || other === newest) continue;
       await named(`${name} and ${other} change places`, (path) => {
         renameSync(`${path}/${name}`, `${path}/aside`);
         renameSync(`${path}/${other}`, `${path}/${name}`);
@@ -100,10 +93,6 @@ test('a file that is cut, gone or in the place of another is found, or changes n
       });
       await named(`${other} is a copy of ${name}`, (path) => cpSync(`${path}/${name}`, `${path}/${other}`));
     }
-});
-
-test.fails('the newest log file gone is found', async () => {
-  await verdict((path) => rmSync(`${path}/${newest}`));
 });
 
 test('the check finds a body that is wrong under a crc that is right', async () => {

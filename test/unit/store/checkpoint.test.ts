@@ -55,7 +55,9 @@ const checkpoint: fc.Arbitrary<Checkpoint> = fc
   .record({
     number: fc.nat(),
     lsn: fc.integer({ min: 0, max: 2 ** 52 }),
+    recordLsn: fc.integer({ min: 0, max: 2 ** 52 }),
     walFrom: fc.nat(),
+    walTo: fc.nat(),
     nextFileId: fc.nat(),
     queueNumberMax: fc.nat(),
     segments: fc.array(fc.record({ id: fc.nat(), role: fc.constantFrom(Role.Kept, Role.Gathered), settled: fc.nat({ max: 9 }) }), {
