@@ -24,6 +24,7 @@ const VERBS: readonly Verb[] = [
   { name: 'bind', summary: 'bind a queue or an exchange to an exchange', load: () => import('./bind.ts') },
   { name: 'bench', summary: 'measure a running broker', load: () => import('./bench.ts') },
   { name: 'fsck', summary: 'check a data directory that no broker uses', load: () => import('./fsck.ts') },
+  { name: 'repair', summary: 'make a damaged data directory one that opens again', load: () => import('./repair.ts') },
   { name: 'dump-wal', summary: 'show the records of log files', load: () => import('./dump-wal.ts') },
 ];
 

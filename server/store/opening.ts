@@ -111,8 +111,19 @@ function parentOf(path: string): string {
   return at < 0 ? '.' : path.slice(0, at);
 }
 
+/** What may be in a directory that is still to be made: the lock, and what a file system puts at its root. */
+const NO_DATA = /^(lock|lost\+found|format\.new|meta|wal|segments|reserve|spill)/;
+
 /** A directory that an earlier attempt left half made holds the header of one file at most: all else is somebody's data. */
 function make(disk: Disk, directory: string): void {
+  const other = disk.listNow(directory).find((name) => !NO_DATA.test(name));
+  if (other !== undefined) {
+    const text = `${directory} is no data directory, and it is not empty: there is '${other}' in it`;
+    throw new StoreError('unusable', text, {
+      path: directory,
+      hint: 'name an empty directory, or one that is not there yet, with --data-dir',
+    });
+  }
   for (const name of [META, WAL, SEGMENTS]) {
     const path = `${directory}/${name}`;
     for (const left of disk.existsNow(path) ? disk.listNow(path) : []) removeHalfMade(disk, `${path}/${left}`);

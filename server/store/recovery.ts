@@ -64,7 +64,8 @@ function fileName(id: number): string {
   return String(id).padStart(8, '0');
 }
 
-export const DAMAGE_HINT = "'leveret fsck' lists all that is damaged: restore the directory from a backup";
+export const DAMAGE_HINT =
+  "restore the directory from a backup; or 'leveret repair' says what would be lost, and with --yes goes on without it";
 
 /** Ends the start with the first damage. */
 export function refuseDamage(damage: Damage): never {

@@ -55,23 +55,32 @@ export class DataDirectory {
 
   /** The bodies of queue 1 by seq, as a start finds them. */
   async bodies(): Promise<Map<number, string>> {
-    const { log, found } = this.#open();
+    const { log, found, failed } = this.#open();
     const bodies = new Map<number, string>();
-    for (const { seq, slab, offset, length, bodyBytes } of found) {
-      const view = new View();
-      await new Promise<void>((resolve) => {
-        const read = (): void => {
-          if (log.read(slab, offset, length, view, { readable: read })) resolve();
-        };
-        read();
-      });
-      bodies.set(seq, Buffer.from(view.bytes.subarray(view.start + length - bodyBytes, view.start + length)).toString());
+    try {
+      for (const { seq, slab, offset, length, bodyBytes } of found) {
+        const view = new View();
+        const shown = new Promise<void>((resolve) => {
+          const read = (): void => {
+            if (log.read(slab, offset, length, view, { readable: read })) resolve();
+          };
+          read();
+        });
+        await Promise.race([shown, failed]);
+        bodies.set(seq, Buffer.from(view.bytes.subarray(view.start + length - bodyBytes, view.start + length)).toString());
+      }
+    } finally {
+      await log.close();
     }
-    await log.close();
     return bodies;
   }
 
-  #open(): { log: DurableLog; found: { seq: number; slab: number; offset: number; length: number; bodyBytes: number }[] } {
+  #open(): {
+    log: DurableLog;
+    found: { seq: number; slab: number; offset: number; length: number; bodyBytes: number }[];
+    /** Rejects with what ends the log. */
+    failed: Promise<never>;
+  } {
     const found: { seq: number; slab: number; offset: number; length: number; bodyBytes: number }[] = [];
     const definitions: object[] = [];
     const sink: RecoverySink = {
@@ -83,11 +92,14 @@ export class DataDirectory {
       recovered: () => undefined,
     };
     const topology = { kind: 'queue', vhost: '/', name: 'jobs', number: 1, autoDelete: false, arguments: {} };
+    let fail: (cause: Error) => void = () => undefined;
+    const failed = new Promise<never>((_resolve, reject) => {
+      fail = reject;
+    });
+    failed.catch(() => undefined); // who waits for it is told
     const listener: LogListener = {
       durable: () => undefined,
-      unknown: (_lsn, cause) => {
-        throw cause;
-      },
+      unknown: (_lsn, cause) => fail(cause),
       blocked: () => undefined,
       topology: () => [topology],
     };
@@ -100,6 +112,6 @@ export class DataDirectory {
       sizes,
     });
     log.open(sink, listener);
-    return { log, found };
+    return { log, found, failed };
   }
 }
