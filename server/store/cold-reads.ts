@@ -169,16 +169,16 @@ export class ColdReads {
 
   #fill(source: ColdFile, shown: Shown, load: Load, bytes: Buffer, filled: number): void {
     source.file.read(bytes.subarray(filled), load.start + filled, (error, count) => {
-      if (error !== null) {
-        this.#options.failed(error);
-        return;
-      }
-      if (count > 0 && filled + count < bytes.length) {
+      if (error === null && count > 0 && filled + count < bytes.length) {
         this.#fill(source, shown, load, bytes, filled + count);
         return;
       }
       shown.loads.splice(shown.loads.indexOf(load), 1);
       if (shown.loads.length === 0) shown.idle?.();
+      if (error !== null) {
+        this.#options.failed(error);
+        return;
+      }
       if (filled + count < bytes.length) {
         this.#options.damaged(source.file.path, load.start + filled + count);
         return;

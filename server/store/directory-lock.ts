@@ -24,8 +24,13 @@ export class DirectoryLock {
     }
   }
 
+  /** A disk that fails even at this leaves the lock of a process that has ended: the next one replaces it. */
   release(): void {
-    if (this.#read() === this.#self) this.#disk.removeNow(this.#path);
+    try {
+      if (this.#read() === this.#self) this.#disk.removeNow(this.#path);
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+    }
   }
 
   /** False: there is one. */
@@ -37,8 +42,14 @@ export class DirectoryLock {
       if (isDiskError(error) && error.code === 'EEXIST') return false;
       throw error;
     }
-    file.writeNow(Buffer.from(`${this.#self}\n`), 0);
-    file.closeNow();
+    try {
+      file.writeNow(Buffer.from(`${this.#self}\n`), 0);
+    } catch (error) {
+      this.#disk.removeNow(this.#path); // an empty lock names nobody
+      throw error;
+    } finally {
+      file.closeNow();
+    }
     return true;
   }
 

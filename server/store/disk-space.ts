@@ -5,6 +5,7 @@
 
 import type { Clock, Timer } from '../ports.ts';
 import { writeFile } from './background.ts';
+import { isDiskError } from './directory-lock.ts';
 import type { Disk } from './file.ts';
 
 const LOOK_BYTES = 16 << 20;
@@ -58,8 +59,7 @@ export class DiskSpace {
   full(isOver: boolean): void {
     this.#isFull = !isOver;
     if (!isOver) {
-      const { disk } = this.#options;
-      if (!this.#isMakingReserve && disk.existsNow(this.#reservePath)) disk.removeNow(this.#reservePath);
+      if (!this.#isMakingReserve) this.#removeReserve();
       this.#block(0);
     }
     this.#arm();
@@ -119,10 +119,20 @@ export class DiskSpace {
       () => this.#reserveMade(),
       () => {
         // a disk without room for the reserve is about to raise the alarm
-        if (disk.existsNow(this.#reservePath)) disk.removeNow(this.#reservePath);
+        this.#removeReserve();
         this.#reserveMade();
       },
     );
+  }
+
+  /** Where a disk fails even at this, its next write tells. */
+  #removeReserve(): void {
+    const { disk } = this.#options;
+    try {
+      if (disk.existsNow(this.#reservePath)) disk.removeNow(this.#reservePath);
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+    }
   }
 
   #reserveMade(): void {

@@ -74,7 +74,11 @@ export class Spill {
   #remove(): void {
     if (this.#cold === undefined) return;
     this.#cold.file.closeNow();
-    this.#options.disk.removeNow(this.#options.path);
+    try {
+      this.#options.disk.removeNow(this.#options.path);
+    } catch (error) {
+      if (!isDiskError(error)) throw error; // the next start removes it
+    }
   }
 
   #writeFrom(slab: Slab, bytes: Buffer, slot: number, count: number, done: number): void {

@@ -43,6 +43,10 @@ export class SimDisk implements Disk {
     this.#machine.haltAfter = operation;
     if (operation <= this.operations) this.#machine.isOff = true;
   }
+  /** Tells of each operation when it has happened, before it is answered; the disk may be asked then what would be left of it. */
+  onOperation(told: ((operation: number) => void) | undefined): void {
+    this.#machine.onOperation = told;
+  }
   get isOff(): boolean {
     return this.#machine.isOff;
   }
@@ -55,14 +59,22 @@ export class SimDisk implements Disk {
   /** Power fails. The disk that comes up again, with the same faults, or with what `changes` says otherwise. */
   powerLoss(changes: Partial<SimDiskOptions> = {}): SimDisk {
     this.#machine.isOff = true;
+    return this.ifPowerFailed(changes);
+  }
+  /** The process dies, the machine does not: what was answered is there, but what was not synced still may be lost with the power. */
+  kill(changes: Partial<SimDiskOptions> = {}): SimDisk {
+    this.#machine.isOff = true;
+    return this.ifKilled(changes);
+  }
+  /** What `powerLoss` would leave. This disk goes on; with a source of chance of its own in `changes`, as if nobody had asked. */
+  ifPowerFailed(changes: Partial<SimDiskOptions> = {}): SimDisk {
     const after = this.#next(changes);
     const { random } = after.#options;
     after.#tree = this.#tree.afterPowerLoss(random, (inode) => inode.afterPowerLoss(random));
     return after;
   }
-  /** The process dies, the machine does not: what was answered is there, but what was not synced still may be lost with the power. */
-  kill(changes: Partial<SimDiskOptions> = {}): SimDisk {
-    this.#machine.isOff = true;
+  /** What `kill` would leave. */
+  ifKilled(changes: Partial<SimDiskOptions> = {}): SimDisk {
     const after = this.#next(changes);
     const { random } = after.#options;
     after.#tree = this.#tree.afterProcessDeath((inode) => inode.afterProcessDeath(random));

@@ -29,7 +29,7 @@ export interface SimFaults {
   /** A write that the medium makes a few sectors off. */
   misdirectedWrite: number;
   capacityBytes: number;
-  /** Operation number `at`, and with `onwards` all after it, fails with this code. */
+  /** Operation number `at`, and with `onwards` all after it, fails with this code; with ENOSPC those alone that take room. */
   fail: { readonly at: number; readonly code: string; readonly onwards: boolean } | undefined;
 }
 
@@ -48,6 +48,7 @@ export const noFaults: SimFaults = {
 };
 
 const STALL_MS = 5_000; // what a disk that is about to fail, or a busy cloud volume, takes
+const TAKES_ROOM = /^(open-create|mkdir|rename|write|writeNow|truncateNow) /;
 const DELAY_MS_MAX = 6;
 
 export class SimMachine {
@@ -59,6 +60,8 @@ export class SimMachine {
   readonly trace: string[] = [];
   haltAfter = Number.POSITIVE_INFINITY;
   isOff = false;
+  /** Told after each operation, with its number; what the machine would leave behind now may be asked for. */
+  onOperation: ((operation: number) => void) | undefined;
 
   constructor(random: Random, schedule: Schedule, faults: Partial<SimFaults>) {
     this.random = random;
@@ -77,7 +80,7 @@ export class SimMachine {
     try {
       return act(failure);
     } finally {
-      this.#haltIfDue();
+      this.#ended();
     }
   }
 
@@ -85,14 +88,14 @@ export class SimMachine {
   later<T>(call: string, path: string, share: number, finish: (failure: string | undefined) => T, done: (answer: T) => void): void {
     if (this.isOff) return;
     const failure = this.#count(`${call} ${path}`, share);
-    this.#haltIfDue();
+    this.#ended();
     const delayMs = this.happens(this.faults.stall) ? STALL_MS : between(this.random, 0, DELAY_MS_MAX);
     this.#schedule(delayMs, () => {
       if (this.isOff) return;
       this.#note(`${call} ${path} answered`);
       const answer = finish(failure);
       // What it answers was so before the machine stopped, so its caller may know.
-      this.#haltIfDue();
+      this.#ended();
       done(answer);
     });
   }
@@ -100,14 +103,16 @@ export class SimMachine {
   #count(name: string, share: number): string | undefined {
     this.#note(name);
     const plan = this.faults.fail;
-    if (plan !== undefined && (plan.at === this.operations || (plan.onwards && plan.at < this.operations))) return plan.code;
+    const isDue = plan !== undefined && (plan.at === this.operations || (plan.onwards && plan.at < this.operations));
+    if (isDue && (plan.code !== 'ENOSPC' || TAKES_ROOM.test(name))) return plan.code;
     return this.happens(share) ? 'EIO' : undefined;
   }
   #note(name: string): void {
     this.operations++;
     this.trace.push(name);
   }
-  #haltIfDue(): void {
+  #ended(): void {
+    this.onOperation?.(this.operations);
     if (this.operations >= this.haltAfter) this.isOff = true;
   }
 }
