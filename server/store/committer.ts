@@ -115,6 +115,8 @@ export class Committer {
     this.#closing = undefined;
     this.#cancelTimers();
     this.#state = State.Closed;
+    const unsynced: DiskError = Object.assign(new Error('the log was closed before that was synced'), { code: 'ECANCELED' });
+    for (const waiting of this.#waiting.splice(0)) waiting.done(this.#failure ?? unsynced);
     done();
   }
 
@@ -188,10 +190,9 @@ export class Committer {
     const isFirst = this.#state !== State.Full;
     this.#state = State.Full;
     this.#options.full(false);
-    if (this.hasFailed) return; // who is told of it may give up
+    if (this.#isOver()) return; // who is told of it may give up, and end it
     const { clock } = this.#options;
-    if (this.#closing !== undefined) this.#end(this.#closing);
-    else if (isFirst) this.#writeFrom(batch, done);
+    if (isFirst) this.#writeFrom(batch, done);
     else this.#retryTimer = clock.setTimer(clock.now() + FULL_RETRY_MS, () => this.#writeFrom(batch, done));
   }
 

@@ -58,10 +58,14 @@ export class DiskSpace {
   /** A write found the disk full, or (`isOver`) went through again. */
   full(isOver: boolean): void {
     this.#isFull = !isOver;
-    if (!isOver) {
-      if (!this.#isMakingReserve) this.#removeReserve();
-      this.#block(0);
-    }
+    if (isOver) this.#arm();
+    else this.short();
+  }
+
+  /** There was no room for something that can wait. Publishers are held back until the disk says that there is room. */
+  short(): void {
+    if (!this.#isMakingReserve) this.#removeReserve();
+    this.#block(0);
     this.#arm();
   }
 

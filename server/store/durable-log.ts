@@ -50,6 +50,7 @@ export class DurableLog implements MessageLog {
   readonly #hooks: LogHooks = {
     failed: (error) => this.#fail(error),
     full: (isOver) => this.#full(isOver),
+    short: () => this.#open.space.short(),
     written: (batch) => this.#written(batch),
     gathered: (gathering, into) => this.#gathered(gathering, into),
     forget: (file) => this.#cold.forget(file),
@@ -313,7 +314,7 @@ export class DurableLog implements MessageLog {
         if (this.#isClosed || this.#hasFailed) return;
         this.#isSegmentDead = true;
         this.#retryAtBytes = committer.writtenBytes + this.#sizes.slabBytes;
-        if (error.code === 'ENOSPC') this.#open.space.full(false);
+        if (error.code === 'ENOSPC') this.#open.space.short();
         else this.#fail(error);
       },
     );

@@ -37,6 +37,8 @@ export interface LogParts {
 export interface LogHooks {
   failed(error: DiskError): void;
   full(isOver: boolean): void;
+  /** Work in the background found no room; it is tried again later. */
+  short(): void;
   written(batch: Batch): void;
   gathered(gathering: Gathering, into: LogFile): void;
   forget(file: ColdFile): Promise<void>;
@@ -66,7 +68,7 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
     directory,
     fileBytes: sizes.walFileBytes,
     failed: hooks.failed,
-    full: () => hooks.full(false),
+    full: hooks.short,
   });
   const writer = new WalWriter(beginFile(files, recovery), recovery.lastLsn, recovery.lastRecordLsn, {
     slabs: source.slabs,
