@@ -29,9 +29,9 @@ export function startBroker(args: readonly string[] = ['--memory'], readyMsMax =
   return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0', ...args], readyMsMax);
 }
 
-/** A bare ws server that sends each message back. */
+/** A bare ws server that sends each message back: ws as it comes, without the add-on that unmasks for the broker, or the yardstick would have moved. */
 export function startEcho(): Promise<Child> {
-  return startServer([fileURLToPath(new URL('./echo.js', import.meta.url))]);
+  return startServer([fileURLToPath(new URL('./echo.js', import.meta.url))], READY_MS_MAX, { WS_NO_BUFFER_UTIL: '1' });
 }
 
 /** A bare server that writes what it gets to `file`, and answers after fdatasync how many records that were. */
@@ -39,9 +39,9 @@ export function startAppend(file: string, protocol: 'tcp' | 'ws', recordBytes: n
   return startServer([fileURLToPath(new URL('./append-server.js', import.meta.url)), file, protocol, String(recordBytes), how]);
 }
 
-async function startServer(args: readonly string[], readyMsMax = READY_MS_MAX): Promise<Child> {
+async function startServer(args: readonly string[], readyMsMax = READY_MS_MAX, environment: Record<string, string> = {}): Promise<Child> {
   const startedAt = performance.now();
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...environment } });
   let written = '';
   const lines = createInterface({ input: child.stdout });
   child.stderr.on('data', (chunk: Buffer) => {

@@ -89,7 +89,7 @@ export class DurableLog implements MessageLog {
     return this.#open.committer.durableLsn;
   }
   get memoryBytes(): number {
-    return this.#slabs.memoryBytes + this.#cold.memoryBytes;
+    return this.#slabs.memoryBytes + this.#cold.memoryBytes + (this.#parts?.files.directoryBytes ?? 0);
   }
   /** Bytes that went into the WAL so far. */
   get writtenBytes(): number {
@@ -213,10 +213,11 @@ export class DurableLog implements MessageLog {
   }
 
   commit(): void {
-    const { committer, space } = this.#open;
+    const { committer, space, files } = this.#open;
     if (this.#hasFailed || this.#isClosed) return;
     this.#cold.endTurn();
-    if (this.#slabs.memoryBytes > this.#sizes.cacheBytes) this.#cool();
+    const slabBytesMax = this.#sizes.cacheBytes - files.directoryBytes;
+    if (this.#slabs.memoryBytes > slabBytesMax) this.#cool(slabBytesMax);
     committer.commit();
     space.wrote(committer.writtenBytes);
     if (this.#isSegmentDead || this.#open.files.wal.length > this.#sizes.walFilesMax) this.#retire();
@@ -275,10 +276,10 @@ export class DurableLog implements MessageLog {
   }
 
   /** Takes the oldest bytes out of memory: what is on disk goes, what is transient is spilled. */
-  #cool(): void {
+  #cool(bytesMax: number): void {
     let oldestVolatile: Slab | undefined;
     for (const slab of this.#slabs.warm) {
-      if (this.#slabs.memoryBytes <= this.#sizes.cacheBytes) return;
+      if (this.#slabs.memoryBytes <= bytesMax) return;
       if (slab.file !== undefined) {
         if (isOnDisk(slab)) this.#slabs.dropBytes(slab);
       } else if (oldestVolatile === undefined && !slab.isOpen && slab.writes === 0) oldestVolatile = slab;

@@ -43,6 +43,13 @@ export class LogFiles {
     this.walDirectory = options.disk.openDirectoryNow(`${options.directory}/${WAL}`);
   }
 
+  /** What the directories of the WAL's files take in memory. */
+  get directoryBytes(): number {
+    let bytes = 0;
+    for (const { directory } of this.wal) bytes += directory?.memoryBytes ?? 0;
+    return bytes;
+  }
+
   /** The next file of the WAL; its header is still to be written. */
   take(): LogFile {
     const { fileBytes } = this.#options;

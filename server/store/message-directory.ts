@@ -54,6 +54,10 @@ export class MessageDirectory {
   get count(): number {
     return this.#count;
   }
+  /** What it takes in memory. */
+  get memoryBytes(): number {
+    return this.#bytes.length;
+  }
 
   add(entry: Readonly<DirectoryEntry>): void {
     this.put(
