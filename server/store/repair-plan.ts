@@ -90,7 +90,7 @@ class Planner {
   readonly #damages: Damage[];
   readonly #replay: Replay;
   readonly #stretches: LostStretch[] = [];
-  readonly #messages: LostMessage[] = [];
+  readonly #messages: (LostMessage & { readonly queueNumber: number })[] = [];
   readonly #remarks: string[] = [];
   readonly #definitions: DefinitionRecord[] = [];
   /** What one file or another has already. */
@@ -127,7 +127,7 @@ class Planner {
       loss: {
         damages: this.#damages,
         stretches: this.#stretches,
-        messages: this.#messages,
+        messages: this.#lost(),
         remarks: this.#remarks,
         kept: this.#kept,
       },
@@ -280,7 +280,7 @@ class Planner {
   #missing(segment: LogFile, path: string, queues: ReadonlyMap<number, string>): Source {
     for (const { queueNumber, seq, position } of aliveEntries(this.#recovery, segment, queues)) {
       if (this.#settledSince(queueNumber, seq) || this.#taken.has(queueNumber, seq)) continue;
-      this.#messages.push({ queue: queueText(queues, queueNumber), seq, path, offset: position - RECORD_HEADER_BYTES });
+      this.#messages.push({ queueNumber, queue: queueText(queues, queueNumber), seq, path, offset: position - RECORD_HEADER_BYTES });
     }
     return { file: segment, alive: new MessageDirectory(), isLeft: false, settled: new SettledSeqs() };
   }
@@ -295,13 +295,13 @@ class Planner {
     for (const entry of aliveEntries(this.#recovery, file, queues)) {
       const { queueNumber, seq } = entry;
       if (this.#settledSince(queueNumber, seq) || this.#taken.has(queueNumber, seq)) continue;
-      this.#taken.add(queueNumber, seq);
       const at = entry.position - RECORD_HEADER_BYTES;
       if (!isRecordWhole(bytes, at, bytes.length, file.id)) {
         const path = filePath(this.#directory, file.id, file.role);
-        this.#messages.push({ queue: queueText(queues, queueNumber), seq, path, offset: at });
+        this.#messages.push({ queueNumber, queue: queueText(queues, queueNumber), seq, path, offset: at });
         continue;
       }
+      this.#taken.add(queueNumber, seq);
       const change = this.#replay.settled.changeOf(queueNumber, seq);
       if (change !== undefined) {
         entry.flags = change.flags;
@@ -311,6 +311,18 @@ class Planner {
       this.#kept++;
     }
     return alive.sort();
+  }
+
+  /** What no file has whole: another may hold a copy of what is bad in one. Each once. */
+  #lost(): LostMessage[] {
+    const told = new SettledSeqs();
+    const lost: LostMessage[] = [];
+    for (const { queueNumber, ...message } of this.#messages) {
+      if (this.#taken.has(queueNumber, message.seq) || told.has(queueNumber, message.seq)) continue;
+      told.add(queueNumber, message.seq);
+      lost.push(message);
+    }
+    return lost;
   }
 
   /** By a record of the WAL, also one behind a bad place. */

@@ -180,6 +180,7 @@ class Repairer {
     const to = `${this.#directory}/${DAMAGED}/${String(number).padStart(8, '0')}`;
     this.#disk.makeDirectoryNow(to);
     for (const path of before) {
+      if (!this.#disk.existsNow(`${this.#directory}/${path}`)) continue; // a checkpoint's `.new` of an interrupted repair: it has its name now
       const [, stem = '', rest = ''] = /\/(\d{8})(.*)$/.exec(path) ?? [];
       const isLeft = left.has(stem) && !path.startsWith(META) && (rest === '' || rest === '.dir' || rest === `.${versions.get(stem)}.set`);
       if (!isLeft) this.#disk.renameNow(`${this.#directory}/${path}`, `${to}/${path.replace('/', '-')}`);

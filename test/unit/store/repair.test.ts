@@ -122,6 +122,21 @@ test('without any checkpoint the messages stay whose queue the log names', async
   await directory.bodies();
 });
 
+test('a message of which an interrupted repair left a whole copy is neither lost nor told as lost', async () => {
+  const directory = copy();
+  rmSync(`${directory.path}/format`);
+  const rename = directory.disk.renameNow.bind(directory.disk);
+  directory.disk.renameNow = () => {
+    throw new Error('the power fails');
+  };
+  await expect(run(directory)).rejects.toThrow('the power fails');
+  directory.disk.renameNow = rename;
+  const { name, at } = placeOf('body 3 ');
+  directory.flip(name, at);
+  expect(await run(directory)).toMatchObject({ messages: [], kept: BODIES.length });
+  expect([...(await directory.bodies()).values()]).toEqual(BODIES);
+});
+
 test('a file that says the format is made again', async () => {
   const directory = copy();
   writeFileSync(`${directory.path}/format`, 'something else\n');
