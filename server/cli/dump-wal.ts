@@ -2,12 +2,12 @@
 
 import type { Command } from 'commander';
 import { SystemProcesses } from '../processes.ts';
-import { whileLocked } from '../store/check.ts';
+import { lockDirectory } from '../store/check.ts';
 import { dumpFile, type Line } from '../store/dump.ts';
 import { NodeDisk } from '../store/file.ts';
 import { WAL } from '../store/recovery.ts';
 import { ExitCode } from './exit-codes.ts';
-import { toJson } from './output.ts';
+import { Output } from './output.ts';
 import { storeFailure } from './store-failures.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -21,25 +21,38 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .argument('[file...]', 'log files, by path; nothing: all of the WAL')
     .option('--data-dir <directory>', 'the data directory', '.leveret')
     .option('--all', 'go on behind a bad place with what is whole')
-    .action((files: readonly string[], { dataDir, all = false }: Flags) => {
+    .action(async (files: readonly string[], { dataDir, all = false }: Flags) => {
       terminal.output.on('error', (error: NodeJS.ErrnoException) => {
         if (error.code !== 'EPIPE') throw error; // a reader that goes away (`| head`) has seen enough
       });
-      const show = (line: Line): void => void terminal.output.write(`${toJson(line)}\n`);
-      terminal.exit(dump(dataDir, files, all, show) ? ExitCode.BadInput : ExitCode.Ok);
+      const lock = locked(dataDir);
+      try {
+        terminal.exit(await dump(new Output(terminal, true), dataDir, files, all));
+      } catch (error) {
+        throw storeFailure(error, dataDir);
+      } finally {
+        lock.release();
+      }
     });
 }
 
-/** Whether something was damaged. */
-function dump(directory: string, files: readonly string[], isAll: boolean, show: (line: Line) => void): boolean {
+/** What waits for a slow reader is never more than the lines of one file. */
+async function dump(output: Output, directory: string, files: readonly string[], isAll: boolean): Promise<ExitCode> {
   const disk = new NodeDisk();
+  const wal = `${directory}/${WAL}`;
+  const paths = files.length > 0 ? files : disk.listNow(wal).map((name) => `${wal}/${name}`);
+  for (const path of paths) {
+    const lines: Line[] = [];
+    const isDamaged = dumpFile(disk, path, isAll, (line) => void lines.push(line));
+    for (const line of lines) if (!(await output.result(line, () => ''))) return ExitCode.Ok; // nobody reads any more
+    if (isDamaged && !isAll) return ExitCode.BadInput;
+  }
+  return ExitCode.Ok;
+}
+
+function locked(directory: string): { release(): void } {
   try {
-    return whileLocked(disk, directory, new SystemProcesses(), () => {
-      const wal = `${directory}/${WAL}`;
-      const paths = files.length > 0 ? files : disk.listNow(wal).map((name) => `${wal}/${name}`);
-      for (const path of paths) if (dumpFile(disk, path, isAll, show) && !isAll) return true;
-      return false;
-    });
+    return lockDirectory(new NodeDisk(), directory, new SystemProcesses());
   } catch (error) {
     throw storeFailure(error, directory);
   }

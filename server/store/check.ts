@@ -36,6 +36,16 @@ const SILENT: Notices = { notice: () => undefined };
 
 /** Does `action` while no other process has the directory. */
 export function whileLocked<T>(disk: Disk, directory: string, processes: Processes, action: () => T): T {
+  const lock = lockDirectory(disk, directory, processes);
+  try {
+    return action();
+  } finally {
+    lock.release();
+  }
+}
+
+/** The lock of a data directory that is there and has a format this version reads. */
+export function lockDirectory(disk: Disk, directory: string, processes: Processes): DirectoryLock {
   if (!disk.existsNow(directory))
     throw new StoreError('unusable', `there is no data directory ${directory}`, { path: directory, hint: 'name another with --data-dir' });
   const lock = new DirectoryLock(disk, directory, processes);
@@ -44,9 +54,10 @@ export function whileLocked<T>(disk: Disk, directory: string, processes: Process
       const text = `${directory} is no data directory: it has no file 'format'`;
       throw new StoreError('unusable', text, { path: directory, hint: 'name another with --data-dir' });
     }
-    return action();
-  } finally {
+    return lock;
+  } catch (error) {
     lock.release();
+    throw error;
   }
 }
 
