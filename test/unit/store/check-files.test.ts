@@ -50,7 +50,7 @@ const KINDS = [
   ['the newest checkpoint', 'meta/00000006.json', 200],
   ['the header of a kept segment', 'wal/00000003', 20],
   ['the data of a kept segment', 'wal/00000004', 4000],
-  ['the data of a gathered segment', 'segments/00000006', 5000],
+  ['the data of a gathered segment', 'segments/00000006', 4600],
   ['the directory of a segment', 'segments/00000003.dir', 100],
   ['a list of what was settled', 'segments/00000003.1.set', 60],
   ['the header of a log file', 'wal/00000007', 20],
