@@ -155,6 +155,7 @@ export async function failing({ seed, steps, at, code, onwards }: Failure): Prom
   try {
     if (opened(bench)) {
       await bench.work(steps);
+      await bench.advance(20); // the disk answers what it was asked last
       const operation = disk.trace[at - 1] ?? '';
       if (code === 'EIO' && /^(write|fdatasync) \S+\/wal\/\d(?!.* answered)/.test(operation) && bench.unknownFrom === undefined)
         complaints.push('the log goes on as if nothing had been');
