@@ -163,7 +163,7 @@ function writeNow(disk: Disk, path: string, bytes: Buffer): void {
   file.closeNow();
 }
 
-function syncNow(disk: Disk, path: string): void {
+export function syncNow(disk: Disk, path: string): void {
   const directory = disk.openDirectoryNow(path);
   directory.syncNow();
   directory.closeNow();

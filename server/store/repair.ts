@@ -1,6 +1,6 @@
 // Makes a damaged data directory one that opens again, with all that is whole.
 // Always: (1) what is lost is known before anything is changed (repair-plan.ts); (2) survivors are on disk before the checkpoint that names them, and that
-// one rename is the repair: a crash before it leaves the directory as it was; (3) no file is deleted: what is replaced goes to `damaged/`; (4) numbers
+// one rename is the repair: a crash before it leaves the directory as it was; (3) what is replaced goes to `damaged/`, last of all; (4) numbers
 // and seqs go on behind all that were ever seen, and every message that stays says `redelivered`.
 // Refuses: to touch a directory that is whole, or that a process has.
 
@@ -11,7 +11,7 @@ import type { Disk } from './file.ts';
 import { Gathering } from './gathering.ts';
 import { Role } from './log-file.ts';
 import { encodeSettled } from './message-directory.ts';
-import { checkFormat } from './opening.ts';
+import { checkFormat, syncNow } from './opening.ts';
 import {
   BATCH_HEADER_BYTES,
   FILE_HEADER_BYTES,
@@ -49,7 +49,10 @@ export async function repair({ disk, directory, processes, confirm }: RepairOpti
     throw new StoreError('unusable', `there is no data directory ${directory}`, { path: directory, hint: 'name another with --data-dir' });
   const lock = new DirectoryLock(disk, directory, processes);
   try {
-    for (const name of [META, WAL, SEGMENTS]) disk.makeDirectoryNow(`${directory}/${name}`);
+    for (const name of [META, WAL, SEGMENTS]) {
+      disk.makeDirectoryNow(`${directory}/${name}`);
+      syncNow(disk, `${directory}/${name}`); // what a process left that was killed is read now, and must not be undone by a loss of power
+    }
     const formatDamage = damageOfFormat(disk, directory);
     const plan = planRepair(disk, directory, formatDamage);
     try {

@@ -255,7 +255,7 @@ function fold(definitions: readonly Definition[]): Definition[] {
     const [kind = '', verb] = definition.kind.split('.');
     const name = `${kind} ${String(definition['name'])}`;
     if (verb === 'delete') names.delete(name);
-    else names.set(name, definition);
+    else if (verb === undefined) names.set(name, definition); // else it tells of one
   }
   return [...names.values()];
 }
