@@ -228,7 +228,8 @@ export class DurableLog implements MessageLog {
     this.#isClosed = true;
     const { committer, retirement, files, space, lock } = this.#open;
     space.close();
-    if (!this.#hasFailed && !committer.isFull) await retirement.checkpoint().catch(() => undefined); // the WAL says the same, at more length
+    if (committer.isFull) this.#fail(diskFull()); // what waits is not written: nobody may take this for an orderly end
+    if (!this.#hasFailed) await retirement.checkpoint().catch(() => undefined); // the WAL says the same, at more length
     await new Promise<void>((resolve) => committer.close(resolve));
     await retirement.close();
     await this.#cold.close();
@@ -352,7 +353,7 @@ export class DurableLog implements MessageLog {
   }
 
   #full(isOver: boolean): void {
-    if (this.#isClosed && !isOver) this.#fail(Object.assign(new Error('the disk is full'), { code: 'ENOSPC' }));
+    if (this.#isClosed && !isOver) this.#fail(diskFull());
     else this.#open.space.full(isOver);
   }
 
@@ -374,6 +375,10 @@ export class DurableLog implements MessageLog {
 }
 
 const DELIVERY_COUNT_MAX = 0xff_ffff;
+
+function diskFull(): DiskError {
+  return Object.assign(new Error('the disk is full'), { code: 'ENOSPC' });
+}
 
 function isOnDisk(slab: Slab): boolean {
   return !slab.isOpen && slab.writes === 0 && slab.written === slab.used;

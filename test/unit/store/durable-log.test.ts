@@ -51,3 +51,40 @@ test('a turn that brings much is being written before it is over', async () => {
     log.append(append);
   }
 });
+
+test('a log that is closed while its disk is full says that it does not know what is stored', async () => {
+  const time = new EngineTime();
+  const disk = new SimDisk({ random: seeded(1), schedule: (delayMs, task) => void time.setTimer(time.now() + delayMs, task) });
+  const sizes = { diskFreeBytesMin: 0 };
+  const log = new DurableLog({
+    disk,
+    directory: 'data',
+    clock: time,
+    notices: { notice: () => undefined },
+    processes: { self: '1 1', isAlive: () => true },
+    sizes,
+  });
+  const unknown: string[] = [];
+  log.open(
+    { definition: () => undefined, message: () => true, recovered: () => undefined },
+    { durable: () => undefined, unknown: (_lsn, { message }) => void unknown.push(message), blocked: () => undefined, topology: () => [] },
+  );
+  const rest = async (): Promise<void> => {
+    for (let ms = 0; ms < 100; ms++) {
+      time.advance(1);
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await rest();
+  Object.assign(disk.faults, { fail: { at: disk.operations + 1, code: 'ENOSPC', onwards: true } });
+  log.define({ kind: 'queue', number: 1 });
+  log.commit();
+  await rest();
+  expect(unknown).toEqual([]);
+  let isClosed = false;
+  void log.close().then(() => {
+    isClosed = true;
+  });
+  await rest();
+  expect([isClosed, unknown]).toEqual([true, ['the disk is full']]);
+});
