@@ -94,8 +94,8 @@ export class Committer {
     if (this.#state !== State.Failed && this.#state !== State.Closed) this.#fail(error);
   }
 
-  /** Syncs everything, leaves the mark of a clean end, and stops. */
-  close(done: () => void): void {
+  /** Syncs everything, leaves the mark of a clean end where it is one, and stops. */
+  close(isClean: boolean, done: () => void): void {
     this.#cancelTimers();
     this.#closing = done;
     if (this.#state === State.Failed || this.#state === State.Full) {
@@ -104,6 +104,10 @@ export class Committer {
     }
     this.whenSynced((error) => {
       if (error !== null) return; // #fail ends it
+      if (!isClean) {
+        this.#end(done);
+        return;
+      }
       this.#writer.mark(RecordType.Closed);
       this.whenSynced((late) => {
         if (late === null) this.#end(done);

@@ -26,6 +26,7 @@ import { Role } from './log-file.ts';
 import { assembleParts, type LogHooks, type LogParts } from './log-parts.ts';
 import { handOver, openDirectory, unusable } from './opening.ts';
 import { type Recovery, refuseDamage } from './recovery.ts';
+import type { Retirement } from './retirement.ts';
 import { SlabTable } from './slab-table.ts';
 import { Spill } from './spill.ts';
 import { type DurableLogOptions, defaultSizes, type StoreSizes } from './store-options.ts';
@@ -229,8 +230,8 @@ export class DurableLog implements MessageLog {
     const { committer, retirement, files, space, lock } = this.#open;
     space.close();
     if (committer.isFull) this.#fail(diskFull()); // what waits is not written: nobody may take this for an orderly end
-    if (!this.#hasFailed) await retirement.checkpoint().catch(() => undefined); // the WAL says the same, at more length
-    await new Promise<void>((resolve) => committer.close(resolve));
+    const isClean = await this.#lastCheckpoint(retirement);
+    await new Promise<void>((resolve) => committer.close(isClean, resolve));
     await retirement.close();
     await this.#cold.close();
     files.close();
@@ -239,6 +240,19 @@ export class DurableLog implements MessageLog {
   }
 
   // Inside.
+
+  /** False: the WAL has all the messages, but not that they may have been delivered before an unclean stop. */
+  async #lastCheckpoint(retirement: Retirement): Promise<boolean> {
+    if (this.#hasFailed) return false;
+    try {
+      await retirement.checkpoint();
+      return true;
+    } catch (error) {
+      if (!isDiskError(error)) throw error;
+      if (error.code !== 'ENOSPC') this.#fail(error);
+      return false;
+    }
+  }
 
   #isStored(append: Append): boolean {
     if (!(append.flags & MessageFlag.Persistent)) return false;

@@ -347,7 +347,7 @@ test('once it was given up, the answer to what was asked before changes nothing'
     world.committer.giveUp(Object.assign(new Error('again'), { code: 'EIO' }));
     expect([world.failures, world.calls.length]).toEqual([['EDAMAGED'], 1]);
     let isClosed = false;
-    world.committer.close(() => {
+    world.committer.close(true, () => {
       isClosed = true;
     });
     expect(isClosed, 'its file may not be closed yet').toBe(false);
@@ -364,7 +364,7 @@ test('closing syncs what is left, leaves the mark of a clean end, and is over wh
   world.answer('sync');
   world.settle(1);
   let isClosed = false;
-  world.committer.close(() => {
+  world.committer.close(true, () => {
     isClosed = true;
   });
   world.answer('write');
@@ -387,7 +387,7 @@ test('closing does not wait for room, nor for a disk that has failed', () => {
     world.fail(code);
     if (code === 'ENOSPC') world.fail(code);
     let isClosed = false;
-    world.committer.close(() => {
+    world.committer.close(true, () => {
       isClosed = true;
     });
     expect([isClosed, world.time.timerCount]).toEqual([true, 0]);
@@ -401,7 +401,7 @@ test('closing waits for the answer of a disk that is full, whatever it is', () =
   world.fail('ENOSPC');
   expect(world.calls).toEqual(['write']);
   let isClosed = false;
-  world.committer.close(() => {
+  world.committer.close(true, () => {
     isClosed = true;
   });
   expect(isClosed).toBe(false);
