@@ -93,17 +93,18 @@ export class Spill {
         this.#writeFrom(slab, bytes, slot, count, done + written);
         return;
       }
+      const isWhole = error === null && written > 0;
       this.#isWriting = false;
       slab.writes--;
       this.#slots.set(slab, { slot, count });
       if (this.#cold !== undefined) {
-        this.#cold.bytes = Math.max(this.#cold.bytes, position + slab.used);
+        if (isWhole) this.#cold.bytes = Math.max(this.#cold.bytes, position + slab.used); // else the file may end before
         this.#options.overwritten(this.#cold, position, position + slab.used);
       }
-      if (error !== null || slab.live === 0) this.forget(slab);
+      if (!isWhole || slab.live === 0) this.forget(slab);
       if (error !== null && error.code !== 'ENOSPC') failed(error);
       if (slab.live === 0) slabs.remove(slab);
-      else if (error === null) {
+      else if (isWhole) {
         slab.filePosition = position;
         slabs.dropBytes(slab);
       }

@@ -52,6 +52,7 @@ export function drawKnobs(random: Random, mayFail: boolean): Knobs {
     faults.syncError = random() < 0.3 ? 0.01 : 0;
     faults.writeError = random() < 0.2 ? 0.005 : 0;
     faults.readError = random() < 0.2 ? 0.005 : 0;
+    if (random() < 0.15) faults.capacityBytes = pick(40, 120) << 10; // publishers are held back, or the disk is full for good
   }
   return {
     sizes: {

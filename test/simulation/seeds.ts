@@ -14,7 +14,7 @@ const FIRST = Number(process.env['SIM_FIRST'] ?? 1);
 /** What must have happened somewhere: what is never reached is not proven. */
 const REACHED = [
   ...['attempt', 'confirmed', 'delivered', 'acked', 'returned', 'discarded', 'dropped', 'gone', 'synced', 'counted', 'transaction'],
-  ...['killed power', 'killed kill', 'stopped power', 'stopped kill', 'fault', 'no start', 'segments'],
+  ...['killed power', 'killed kill', 'stopped power', 'stopped kill', 'fault', 'no start', 'blocked', 'segments'],
 ];
 
 async function check(seed: number, tally: Map<string, number>): Promise<void> {

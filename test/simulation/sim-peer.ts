@@ -154,6 +154,7 @@ export class SimPeer implements SessionSink {
   active(): void {}
   blocked(reason: string | undefined): void {
     this.#oracle.note(`blocked ${reason}`);
+    this.#oracle.count('blocked');
   }
   writable(): boolean {
     return true;

@@ -226,7 +226,7 @@ export class World {
     this.#hasFaulted = true;
     this.#oracle.note(`fault ${cause.message}`);
     this.#oracle.count('fault');
-    if (!cause.message.startsWith('EIO')) this.#oracle.complain(`fault: ${cause.message}`);
+    if (!/^EIO|^ENOSPC|the disk is full/.test(cause.message)) this.#oracle.complain(`fault: ${cause.message}`);
   }
 
   #declare(engine: Engine, log: DurableLog): void {
