@@ -37,6 +37,8 @@ export type QueueEvent = { readonly order: number } & (
   | { readonly kind: 'gone'; readonly consumer: string }
   /** The broker ended: killed without warning, or stopped in order. All consumers are gone. */
   | { readonly kind: 'killed' | 'stopped' }
+  /** The stop before had no room to say that it was one. */
+  | { readonly kind: 'unmarked' }
   /** From here on nothing is published, and one consumer acks whatever is left. */
   | { readonly kind: 'drain' }
 );

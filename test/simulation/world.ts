@@ -7,7 +7,7 @@
 import { crc32 } from 'node:zlib';
 import { countersBalance } from '../../scripts/kill-loop/checkers.ts';
 import { countersMatch, diskAtBaseline } from '../../scripts/kill-loop/history-checks.ts';
-import type { MessageLog, RecoverySink } from '../../server/ports.ts';
+import type { MessageLog, Recovered, RecoverySink } from '../../server/ports.ts';
 import { DurableLog } from '../../server/store/durable-log.ts';
 import type { Disk } from '../../server/store/file.ts';
 import { StoreError } from '../../server/store/store-error.ts';
@@ -69,6 +69,8 @@ export class World {
   #life: Life | undefined;
   #lives = 0;
   #hasFaulted = false;
+  /** The last life ended in order. */
+  #wasStopped = false;
   /** The log has the topology: what is missing from now on is lost. */
   #isDeclared = false;
 
@@ -160,6 +162,7 @@ export class World {
   }
 
   #die(how: 'killed' | 'stopped', disk: 'power' | 'kill'): void {
+    this.#wasStopped = how === 'stopped';
     const life = this.#life;
     if (life !== undefined) {
       this.#oracle.count('segments', life.log.segmentCount);
@@ -203,10 +206,11 @@ export class World {
       sizes: this.#knobs.sizes,
     });
     const { sink } = this.#planted ?? {};
-    if (sink !== undefined) {
-      const open = log.open.bind(log);
-      log.open = (to, listener) => open(sink(to), listener);
-    }
+    const open = log.open.bind(log);
+    log.open = (to, listener) => {
+      const seen = sink?.(to) ?? to;
+      open({ ...bound(seen), recovered: (found) => this.#recovered(found, seen) }, listener);
+    };
     this.#hasFaulted = false;
     const engine = new Engine({
       log: this.#planted?.log?.(log) ?? log,
@@ -219,6 +223,16 @@ export class World {
     this.#oracle.count('start');
     this.#declare(engine, log);
     return this.#life;
+  }
+
+  /** An orderly stop is known for one, unless its disk had no room to say so. */
+  #recovered(found: Recovered, sink: RecoverySink): void {
+    if (this.#wasStopped && !found.isClean) {
+      if (this.#knobs.faults.capacityBytes === undefined) this.#oracle.complain('an orderly stop is taken for a crash');
+      this.#oracle.history.tellAll({ kind: 'unmarked' });
+      this.#oracle.count('unmarked');
+    }
+    sink.recovered(found);
   }
 
   #faulted(process: SimProcess, cause: Error): void {
@@ -291,6 +305,13 @@ export class World {
     const run = encodeContent('', 'plain', { deliveryMode: 2 }, Buffer.from(body, 'latin1'));
     peer.session.publish(peer.publisher, run, 0, run.length, false);
   }
+}
+
+function bound(sink: RecoverySink): Pick<RecoverySink, 'definition' | 'message'> {
+  return {
+    definition: (definition) => sink.definition(definition),
+    message: (queueNumber, stored) => sink.message(queueNumber, stored),
+  };
 }
 
 function isEmpty(engine: Engine): boolean {

@@ -146,6 +146,7 @@ describe('redelivered', () => {
     expect(complaints([...sent('a'), killed, again('a'), acked('a')])).toEqual([]);
     expect(complaints([...sent('a'), again('a'), acked('a')])).toEqual(['q: a says redelivered and was never delivered']);
     expect(complaints([...sent('a'), stopped, again('a'), acked('a')])).toEqual(['q: a says redelivered and was never delivered']);
+    expect(complaints([...sent('a'), stopped, { kind: 'unmarked' }, again('a'), acked('a')]), 'there was no room to say so').toEqual([]);
     expect(complaints([...sent('a'), again('a'), acked('a')], false)).toEqual([]);
   });
   test('a count of failed deliveries that nobody made', () => {
