@@ -6,7 +6,8 @@ import { type Connection, type ConnectOptions, connectOver, type Topology, type 
 import type { Sample } from '../shared/protocol/control.ts';
 import { SystemClock } from './clock.ts';
 import { authority, Leveret, type Logs } from './compose.ts';
-import { type Config, configOf } from './config.ts';
+import { type Config, ConfigError, configOf } from './config.ts';
+import { nearest } from './config-nearest.ts';
 import { memoryTransport } from './memory-transport.ts';
 import { durableLog } from './storage.ts';
 import { MemoryLog } from './store/memory-log.ts';
@@ -63,12 +64,33 @@ export interface EmbeddedBroker extends AsyncDisposable {
  * ```
  */
 export function createBroker(options: BrokerOptions = {}): EmbeddedBroker {
+  checkOptions(options);
   const { dataDir, origins, user, password, onFault } = options;
   const config = configOf({ origins, user, password, 'data-dir': dataDir });
   const logs = logsTo(options.log);
   const clock = new SystemClock();
   const messageLog = dataDir === undefined ? new MemoryLog() : durableLog(dataDir, config, { clock, notices: logs.notices });
   return new Embedded(new Leveret(config, { logs, clock, messageLog, ...(onFault === undefined ? {} : { onFault }) }), config);
+}
+
+const OPTIONS: { readonly [Name in keyof Required<BrokerOptions>]: true } = {
+  dataDir: true,
+  onFault: true,
+  origins: true,
+  user: true,
+  password: true,
+  log: true,
+};
+
+/** A misspelt `dataDir` would keep nothing. Throws ConfigError. */
+function checkOptions(options: unknown): void {
+  if (typeof options !== 'object' || options === null) throw new ConfigError('createBroker', 'its options are an object');
+  for (const name of Object.keys(options)) {
+    if (name in OPTIONS) continue;
+    const known = nearest(name, Object.keys(OPTIONS));
+    const what = known === undefined ? `; there are ${Object.keys(OPTIONS).join(', ')}` : `: did you mean '${known}'?`;
+    throw new ConfigError('createBroker', `no option '${name}'${what}`);
+  }
 }
 
 class Embedded implements EmbeddedBroker {

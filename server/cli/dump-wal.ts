@@ -3,12 +3,13 @@
 import type { Command } from 'commander';
 import { SystemProcesses } from '../processes.ts';
 import { lockDirectory } from '../store/check.ts';
+import { isDiskError } from '../store/directory-lock.ts';
 import { dumpFile, type Line } from '../store/dump.ts';
 import { NodeDisk } from '../store/file.ts';
 import { WAL } from '../store/recovery.ts';
-import { ExitCode } from './exit-codes.ts';
+import { CliError, ExitCode } from './exit-codes.ts';
 import { Output } from './output.ts';
-import { storeFailure } from './store-failures.ts';
+import { dataDirOption, storeFailure } from './store-failures.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 interface Flags {
@@ -19,7 +20,7 @@ interface Flags {
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
   command
     .argument('[file...]', 'log files, by path; nothing: all of the WAL')
-    .option('--data-dir <directory>', 'the data directory', '.leveret')
+    .addOption(dataDirOption())
     .option('--all', 'go on behind a bad place with what is whole')
     .action(async (files: readonly string[], { dataDir, all = false }: Flags) => {
       terminal.output.on('error', (error: NodeJS.ErrnoException) => {
@@ -40,14 +41,34 @@ export function configure(command: Command, terminal: Terminal = processTerminal
 async function dump(output: Output, directory: string, files: readonly string[], isAll: boolean): Promise<ExitCode> {
   const disk = new NodeDisk();
   const wal = `${directory}/${WAL}`;
-  const paths = files.length > 0 ? files : disk.listNow(wal).map((name) => `${wal}/${name}`);
+  const paths =
+    files.length > 0
+      ? files
+      : disk
+          .listNow(wal)
+          .filter((name) => /^\d{8}$/.test(name))
+          .map((name) => `${wal}/${name}`);
   for (const path of paths) {
     const lines: Line[] = [];
-    const isDamaged = dumpFile(disk, path, isAll, (line) => void lines.push(line));
+    const isDamaged = dumped(disk, path, isAll, lines);
     for (const line of lines) if (!(await output.result(line, () => ''))) return ExitCode.Ok; // nobody reads any more
     if (isDamaged && !isAll) return ExitCode.BadInput;
   }
   return ExitCode.Ok;
+}
+
+function dumped(disk: NodeDisk, path: string, isAll: boolean, lines: Line[]): boolean {
+  try {
+    return dumpFile(disk, path, isAll, (line) => void lines.push(line));
+  } catch (error) {
+    if (!isDiskError(error) || (error.code !== 'ENOENT' && error.code !== 'EISDIR')) throw error;
+    const why = error.code === 'ENOENT' ? 'there is no such file' : 'it is a directory';
+    throw new CliError(
+      ExitCode.BadInput,
+      `${path} cannot be read: ${why}`,
+      'name log files by their path; with none named, all of the WAL is shown',
+    );
+  }
 }
 
 function locked(directory: string): { release(): void } {

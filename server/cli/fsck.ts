@@ -6,7 +6,7 @@ import { type Check, checkDirectory, whileLocked } from '../store/check.ts';
 import { NodeDisk } from '../store/file.ts';
 import { ExitCode } from './exit-codes.ts';
 import { Output } from './output.ts';
-import { storeFailure } from './store-failures.ts';
+import { dataDirOption, storeFailure } from './store-failures.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 interface Flags {
@@ -16,7 +16,7 @@ interface Flags {
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
   command
-    .option('--data-dir <directory>', 'the data directory', '.leveret')
+    .addOption(dataDirOption())
     .option('--json', 'one JSON object')
     .action(async ({ dataDir, json = false }: Flags) => {
       const check = look(dataDir);

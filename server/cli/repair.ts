@@ -7,7 +7,7 @@ import { type Repair, repair } from '../store/repair.ts';
 import type { LostMessage } from '../store/repair-plan.ts';
 import { ExitCode } from './exit-codes.ts';
 import { Output } from './output.ts';
-import { storeFailure } from './store-failures.ts';
+import { dataDirOption, storeFailure } from './store-failures.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
 interface Flags {
@@ -18,7 +18,7 @@ interface Flags {
 
 export function configure(command: Command, terminal: Terminal = processTerminal()): void {
   command
-    .option('--data-dir <directory>', 'the data directory', '.leveret')
+    .addOption(dataDirOption())
     .option('--yes', 'do it; without this it only says what would be lost')
     .option('--json', 'one JSON object')
     .action(async ({ dataDir, yes = false, json = false }: Flags) => {

@@ -2,6 +2,7 @@
 // Always: (1) a fault of the disk, or of what lies on it, is never shown as a stack trace: that is for faults of ours; (2) a disk that fails
 // under a running broker is told once.
 
+import { Option } from 'commander';
 import type { Logger } from 'pino';
 import { StoreError, type StoreFault } from '../store/store-error.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
@@ -12,6 +13,11 @@ const CODES: Readonly<Record<StoreFault, ExitCode>> = {
   format: ExitCode.Configuration,
   unusable: ExitCode.Unavailable,
 };
+
+/** The data directory of a verb that works on one without a broker: the one `start` would take. */
+export function dataDirOption(): Option {
+  return new Option('--data-dir <directory>', 'the data directory').env('LEVERET_DATA_DIR').default('.leveret');
+}
 
 /** What `error` is for the command line; one that has nothing to do with the disk stays what it is. */
 export function storeFailure(error: unknown, directory: string): unknown {

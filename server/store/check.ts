@@ -4,13 +4,13 @@
 // Refuses: to end at the first damage: all of it is listed, with file and offset.
 
 import type { Definition, Notices } from '../ports.ts';
-import { DirectoryLock } from './directory-lock.ts';
+import { DirectoryLock, isDiskError } from './directory-lock.ts';
 import type { Disk } from './file.ts';
 import type { LogFile } from './log-file.ts';
 import { DirectoryEntry } from './message-directory.ts';
-import { checkFormat } from './opening.ts';
+import { checkFormat, unusable } from './opening.ts';
 import { isRecordWhole, RECORD_HEADER_BYTES } from './records.ts';
-import { type Damage, filePath, Recoverer, type Recovery } from './recovery.ts';
+import { DAMAGE_HINT, type Damage, FORMAT_FILE, filePath, META, Recoverer, type Recovery, SEGMENTS, WAL } from './recovery.ts';
 import { StoreError } from './store-error.ts';
 import type { Processes } from './store-options.ts';
 
@@ -48,17 +48,40 @@ export function whileLocked<T>(disk: Disk, directory: string, processes: Process
 export function lockDirectory(disk: Disk, directory: string, processes: Processes): DirectoryLock {
   if (!disk.existsNow(directory))
     throw new StoreError('unusable', `there is no data directory ${directory}`, { path: directory, hint: 'name another with --data-dir' });
-  const lock = new DirectoryLock(disk, directory, processes);
+  const lock = lockOf(disk, directory, processes);
   try {
-    if (!checkFormat(disk, directory)) {
-      const text = `${directory} is no data directory: it has no file 'format'`;
-      throw new StoreError('unusable', text, { path: directory, hint: 'name another with --data-dir' });
-    }
-    return lock;
+    if (checkFormat(disk, directory)) return lock;
+    if (!hasFolders(disk, directory)) throw noDataDirectory(directory);
+    const path = `${directory}/${FORMAT_FILE}`;
+    throw new StoreError('damaged', `${path}, offset 0: the file is missing`, { path, offset: 0, hint: DAMAGE_HINT });
   } catch (error) {
     lock.release();
     throw error;
   }
+}
+
+/** The lock alone, for whoever looks at the format itself. */
+export function lockOf(disk: Disk, directory: string, processes: Processes): DirectoryLock {
+  try {
+    return new DirectoryLock(disk, directory, processes);
+  } catch (error) {
+    if (!isDiskError(error)) throw error;
+    throw unusable(
+      directory,
+      error,
+      'a lock is written there while it is read: name another with --data-dir, or a copy that you may write',
+    );
+  }
+}
+
+/** Some of what a data directory is made of. */
+export function hasFolders(disk: Disk, directory: string): boolean {
+  return [META, WAL, SEGMENTS].some((name) => disk.existsNow(`${directory}/${name}`));
+}
+
+export function noDataDirectory(directory: string): StoreError {
+  const text = `${directory} is no data directory: there is none of '${META}', '${WAL}' and '${SEGMENTS}' in it`;
+  return new StoreError('unusable', text, { path: directory, hint: 'name another with --data-dir' });
 }
 
 /** Looks at all of a directory that is locked. */

@@ -29,7 +29,7 @@ export function dumpFile(disk: Disk, path: string, isAll: boolean, show: (line: 
   const header = readFileHeader(bytes);
   if (typeof header === 'string') {
     show({ file: path, header });
-    return header !== 'blank';
+    return header === 'broken' && bytes.length > 0; // an empty one was never begun
   }
   show({ file: path, ...header });
   const { fileId } = header;
@@ -42,13 +42,15 @@ export function dumpFile(disk: Disk, path: string, isAll: boolean, show: (line: 
     readTo = at + head.recordBytes;
   };
   const { end, lastLsn, durableLsn } = scanFile(bytes, fileId, header.previousLsn, isAll ? () => undefined : visit);
-  const isDamaged = durableLsn > lastLsn;
+  const isCut = bytes.length < header.fileBytes;
+  const isDamaged = durableLsn > lastLsn || isCut;
   if (isAll) for (const { from, to } of salvage(bytes, fileId, bytes.length, visit)) show({ gap: from, to });
   show({
     end,
     lastLsn,
     durableLsn,
-    ...(isDamaged && !isAll ? { damaged: 'records behind this place were durable: --all shows what is whole' } : {}),
+    ...(isCut ? { damaged: `the file ends at ${bytes.length}, but had ${header.fileBytes} bytes` } : {}),
+    ...(isDamaged && !isCut && !isAll ? { damaged: 'records behind this place were durable: --all shows what is whole' } : {}),
   });
   return isDamaged;
 }

@@ -221,7 +221,7 @@ export class DurableLog implements MessageLog {
     if (this.#slabs.memoryBytes > slabBytesMax) this.#cool(slabBytesMax);
     committer.commit();
     space.wrote(committer.writtenBytes);
-    if (this.#isSegmentDead || this.#open.files.wal.length > this.#sizes.walFilesMax) this.#retire();
+    if (this.#isSegmentDead || this.#open.files.wal.length > this.#sizes.walFilesMax || this.#open.retirement.isFileNew) this.#retire();
   }
 
   async close(): Promise<void> {

@@ -103,7 +103,7 @@ export function assembleParts(source: PartsSource, hooks: LogHooks): LogParts {
     changed: (reason) => listener.blocked(reason),
   });
   const redeliveredBelow = redeliveredBefore(recovery);
-  const retirement = new Retirement(recovery.checkpoint.number, (files.wal[0] as LogFile).id, {
+  const retirement = new Retirement(recovery.checkpoint, (files.wal[0] as LogFile).id, {
     disk,
     directory,
     files,

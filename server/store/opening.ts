@@ -27,7 +27,10 @@ import type { SlabTable } from './slab-table.ts';
 import { StoreError } from './store-error.ts';
 import type { Processes } from './store-options.ts';
 
-const HALF_MADE_BYTES_MAX = 1024; // the first checkpoint, or a file header
+const HALF_MADE_BYTES_MAX: ReadonlyMap<string, number> = new Map([
+  [`${META}/00000001.json`, 1024],
+  [`${WAL}/00000001`, FILE_HEADER_BYTES],
+]);
 
 export interface Opened {
   readonly lock: DirectoryLock;
@@ -51,6 +54,7 @@ export function openDirectory(
         syncNow(disk, directory); // whoever made it may have failed at this very sync
       else make(disk, directory);
       const recovery = new Recoverer(disk, directory, notices, report).recover();
+      disk.makeDirectoryNow(`${directory}/${SEGMENTS}`); // an empty one is what some backups leave out
       settle(disk, directory, recovery);
       return { lock, recovery, unused: sweep(disk, directory, recovery) };
     } catch (error) {
@@ -64,7 +68,7 @@ export function openDirectory(
 }
 
 /** What a person reads when the disk refuses. */
-export function unusable(directory: string, error: DiskError): StoreError {
+export function unusable(directory: string, error: DiskError, hint = hintFor(error)): StoreError {
   const why: Readonly<Record<string, string>> = {
     EACCES: 'this user may not write there',
     EPERM: 'this user may not write there',
@@ -79,8 +83,15 @@ export function unusable(directory: string, error: DiskError): StoreError {
   const path = error.path ?? directory;
   return new StoreError('unusable', `the data directory ${directory} cannot be used: ${text}${path === directory ? '' : ` (${path})`}`, {
     path,
-    hint: 'choose another with --data-dir, or keep messages in memory alone with --memory',
+    hint,
   });
+}
+
+/** Another directory would be without what this one holds. */
+function hintFor({ code }: DiskError): string {
+  if (code === 'ENOSPC') return 'make room on that disk, and start again';
+  if (code === 'EMFILE') return 'raise that limit, and start again';
+  return 'choose another with --data-dir, or keep messages in memory alone with --memory';
 }
 
 /** False: the directory is still to be made. */
@@ -124,11 +135,11 @@ function make(disk: Disk, directory: string): void {
       hint: 'name an empty directory, or one that is not there yet, with --data-dir',
     });
   }
-  for (const name of [META, WAL, SEGMENTS]) {
-    const path = `${directory}/${name}`;
-    for (const left of disk.existsNow(path) ? disk.listNow(path) : []) removeHalfMade(disk, `${path}/${left}`);
-    disk.makeDirectoryNow(path);
-  }
+  const folders = [META, WAL, SEGMENTS].map((name) => `${directory}/${name}`);
+  const left = folders.flatMap((folder) => (disk.existsNow(folder) ? disk.listNow(folder).map((name) => `${folder}/${name}`) : []));
+  for (const path of left) checkHalfMade(disk, directory, path); // all of them, before the first goes
+  for (const path of left) disk.removeNow(path);
+  for (const folder of folders) disk.makeDirectoryNow(folder);
   const parent = parentOf(directory) || '/';
   if (disk.existsNow(parent)) syncNow(disk, parent); // whoever made the directory
   const header = Buffer.alloc(FILE_HEADER_BYTES);
@@ -145,15 +156,17 @@ function make(disk: Disk, directory: string): void {
   syncNow(disk, directory);
 }
 
-function removeHalfMade(disk: Disk, path: string): void {
-  const file = disk.openNow(path, 'read');
-  const bytes = file.sizeNow();
-  file.closeNow();
-  if (bytes > HALF_MADE_BYTES_MAX) {
-    const text = `${path} holds data, but the file '${FORMAT_FILE}' beside its directory is missing`;
-    throw new StoreError('damaged', text, { path, offset: 0, hint: DAMAGE_HINT });
+/** The very first file of each kind, as small as it is made: anything else is data. */
+function checkHalfMade(disk: Disk, directory: string, path: string): void {
+  const most = HALF_MADE_BYTES_MAX.get(path.slice(directory.length + 1));
+  if (most !== undefined) {
+    const file = disk.openNow(path, 'read');
+    const bytes = file.sizeNow();
+    file.closeNow();
+    if (bytes <= most) return;
   }
-  disk.removeNow(path);
+  const text = `${path} holds data, but the file '${FORMAT_FILE}' beside its directory is missing`;
+  throw new StoreError('damaged', text, { path, offset: 0, hint: DAMAGE_HINT });
 }
 
 function writeNow(disk: Disk, path: string, bytes: Buffer): void {

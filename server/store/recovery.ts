@@ -88,10 +88,13 @@ export class Recoverer {
   }
 
   recover(): Recovery {
+    for (const path of [META, WAL].map((name) => `${this.#directory}/${name}`))
+      if (!this.#disk.existsNow(path)) this.#report({ path, offset: 0, text: 'the directory is missing' });
     const checkpoint = this.#readCheckpoint();
     const replay = new Replay(checkpoint.definitions, checkpoint.lsn, checkpoint.queueNumberMax);
     const directories = new Map<LogFile, MessageDirectory>();
-    const walNames = this.#disk.listNow(`${this.#directory}/${WAL}`).filter((name) => /^\d{8}$/.test(name));
+    const walPath = `${this.#directory}/${WAL}`;
+    const walNames = (this.#disk.existsNow(walPath) ? this.#disk.listNow(walPath) : []).filter((name) => /^\d{8}$/.test(name));
     const kept = new Set(checkpoint.segments.filter(({ role }) => role === Role.Kept).map(({ id }) => id));
     const walIds = walNames.map(Number).filter((id) => id >= checkpoint.walFrom && !kept.has(id));
     const unused = walNames.filter((name) => Number(name) < checkpoint.walFrom && !kept.has(Number(name)));
@@ -113,7 +116,7 @@ export class Recoverer {
 
   #readCheckpoint(): Checkpoint {
     const directory = `${this.#directory}/${META}`;
-    const numbers = checkpointNumbers(this.#disk, directory);
+    const numbers = this.#disk.existsNow(directory) ? checkpointNumbers(this.#disk, directory) : [];
     const newest = numbers[0];
     if (newest === undefined) {
       this.#report({ path: directory, offset: 0, text: 'there is no checkpoint in it' });
@@ -245,7 +248,7 @@ export class Recoverer {
         offset: 0,
         text: `the log file before ${path} is missing, or its header is gone`,
       });
-    else if (header.previousLsn > lastLsn)
+    else if (header.previousLsn > lastLsn && !last.isDamaged)
       this.#report({
         path: last.file.file.path,
         offset: last.end,

@@ -151,10 +151,8 @@ class Planner {
     return this.#damages.some((damage) => damage.path === path);
   }
   #ids(folder: string): number[] {
-    return this.#disk
-      .listNow(`${this.#directory}/${folder}`)
-      .filter((name) => /^\d{8}$/.test(name))
-      .map(Number);
+    const path = `${this.#directory}/${folder}`;
+    return (this.#disk.existsNow(path) ? this.#disk.listNow(path) : []).filter((name) => /^\d{8}$/.test(name)).map(Number);
   }
 
   // The WAL: every whole record of every file, in order.
@@ -162,7 +160,7 @@ class Planner {
   #readWal(): { file: LogFile; list: MessageDirectory }[] {
     const { checkpoint } = this.#recovery;
     const kept = new Set(this.#recovery.segments.filter(({ role }) => role === Role.Kept).map(({ id }) => id));
-    const found: { file: LogFile; list: MessageDirectory; needed: Lsn; last: Lsn }[] = [];
+    const found: { file: LogFile; list: MessageDirectory; needed: Lsn; last: Lsn; isCut: boolean }[] = [];
     for (const id of this.#ids(WAL).sort((a, b) => a - b)) {
       if (id < checkpoint.walFrom || kept.has(id)) continue;
       const path = filePath(this.#directory, id, Role.Wal);
@@ -175,14 +173,20 @@ class Planner {
       }
       const before = found.at(-1);
       const previousLsn = typeof header === 'string' ? 0 : header.previousLsn;
-      if (before !== undefined) before.needed = Math.max(before.needed, previousLsn);
       const isNext = typeof header === 'string' || header.fileId !== id || header.previousId === (before?.file.id ?? header.previousId);
       if (!isNext && typeof header !== 'string') this.#gone(header.previousId, before?.last, header.previousLsn);
+      else if (before !== undefined) before.needed = Math.max(before.needed, previousLsn);
       if (before === undefined && id !== checkpoint.walFrom) this.#gone(checkpoint.walFrom, undefined, previousLsn);
       const { list, lsns, end } = this.#readFile(bytes, id, path);
       file.used = end;
-      const last = Math.max(previousLsn, lsns.at(-1) ?? 0);
-      found.push({ file, list, needed: durableBehind(bytes, 0, id), last });
+      const last = Math.max(previousLsn, lsns.at(-1) ?? before?.last ?? 0);
+      found.push({
+        file,
+        list,
+        needed: durableBehind(bytes, 0, id),
+        last,
+        isCut: typeof header !== 'string' && bytes.length < header.fileBytes,
+      });
     }
     this.#tails(found);
     return found;
@@ -218,17 +222,18 @@ class Planner {
   }
 
   /** Files whose end is gone: a later batch, file or checkpoint says that there was more, durable. */
-  #tails(found: readonly { file: LogFile; needed: Lsn; last: Lsn }[]): void {
+  #tails(found: readonly { file: LogFile; needed: Lsn; last: Lsn; isCut: boolean }[]): void {
     const { walTo, walFrom, recordLsn } = this.#recovery.checkpoint;
     const newest = found.at(-1);
     if (found.length === 0 || (newest !== undefined && newest.file.id < walTo))
       this.#gone(Math.max(walTo, walFrom), newest?.last, recordLsn);
-    for (const [i, { file, needed, last }] of found.entries()) {
+    for (const [i, { file, needed, last, isCut }] of found.entries()) {
       const isNewest = i === found.length - 1;
       const least = isNewest && file.id >= walTo ? Math.max(needed, recordLsn) : needed;
-      if (last >= least) continue;
       const path = filePath(this.#directory, file.id, Role.Wal);
-      this.#stretches.push({ path, from: file.used, to: undefined, afterLsn: last, beforeLsn: least + 1 });
+      // what stood behind a cut, nobody can tell
+      if (last < least || isCut)
+        this.#stretches.push({ path, from: file.used, to: undefined, afterLsn: last, beforeLsn: isCut ? undefined : least + 1 });
     }
   }
 

@@ -5,8 +5,8 @@
 // Refuses: to touch a directory that is whole, or that a process has.
 
 import { makeFile, syncAll, writeAll, writeFile } from './background.ts';
+import { hasFolders, lockOf, noDataDirectory } from './check.ts';
 import { checkpointNumbers, checkpointPath, encodeCheckpoint, type SegmentEntry } from './checkpoint.ts';
-import { DirectoryLock } from './directory-lock.ts';
 import type { Disk } from './file.ts';
 import { Gathering } from './gathering.ts';
 import { Role } from './log-file.ts';
@@ -45,14 +45,13 @@ export interface RepairOptions {
 }
 
 export async function repair({ disk, directory, processes, confirm }: RepairOptions): Promise<Repair> {
-  if (!disk.existsNow(directory) || ![META, WAL, SEGMENTS].some((name) => disk.existsNow(`${directory}/${name}`)))
+  if (!disk.existsNow(directory))
     throw new StoreError('unusable', `there is no data directory ${directory}`, { path: directory, hint: 'name another with --data-dir' });
-  const lock = new DirectoryLock(disk, directory, processes);
+  const lock = lockOf(disk, directory, processes);
   try {
-    for (const name of [META, WAL, SEGMENTS]) {
-      disk.makeDirectoryNow(`${directory}/${name}`);
-      syncNow(disk, `${directory}/${name}`); // what a process left that was killed is read now, and must not be undone by a loss of power
-    }
+    if (!hasFolders(disk, directory)) throw noDataDirectory(directory);
+    for (const name of [META, WAL, SEGMENTS]) // what a process left that was killed is read now, and must not be undone by a loss of power
+      if (disk.existsNow(`${directory}/${name}`)) syncNow(disk, `${directory}/${name}`);
     const formatDamage = damageOfFormat(disk, directory);
     const plan = planRepair(disk, directory, formatDamage);
     try {
@@ -96,6 +95,8 @@ class Repairer {
   async carryOut(): Promise<string> {
     const disk = this.#disk;
     const directory = this.#directory;
+    for (const name of [META, WAL, SEGMENTS]) disk.makeDirectoryNow(`${directory}/${name}`);
+    syncNow(disk, directory);
     const before = [META, WAL, SEGMENTS].flatMap((folder) => disk.listNow(`${directory}/${folder}`).map((name) => `${folder}/${name}`));
     const segments = await this.#segments();
     const { walId, lastLsn } = await this.#wal();

@@ -56,12 +56,15 @@ export class Retirement {
   readonly #metaDirectory: DiskDirectory;
   #checkpointNumber: number;
   #walFrom: number;
+  /** The newest log file that a checkpoint names: a later one could go without anybody knowing. */
+  #walTo: number;
   #round: Promise<void> | undefined;
 
-  constructor(checkpointNumber: number, walFrom: number, options: RetirementOptions) {
+  constructor(checkpoint: Pick<Checkpoint, 'number' | 'walTo'>, walFrom: number, options: RetirementOptions) {
     this.#options = options;
-    this.#checkpointNumber = checkpointNumber;
+    this.#checkpointNumber = checkpoint.number;
     this.#walFrom = walFrom;
+    this.#walTo = checkpoint.walTo;
     this.#segmentsDirectory = options.disk.openDirectoryNow(`${options.directory}/${SEGMENTS}`);
     this.#metaDirectory = options.disk.openDirectoryNow(`${options.directory}/${META}`);
   }
@@ -73,9 +76,14 @@ export class Retirement {
   /** Whether there is something to do. */
   get isDue(): boolean {
     const { files, walFilesMax } = this.#options;
-    if (files.wal.length > walFilesMax) return true;
+    if (files.wal.length > walFilesMax || this.isFileNew) return true;
     for (const segment of files.segments) if (segment.refs === 0) return true;
     return false;
+  }
+
+  /** No checkpoint names the newest log file yet. */
+  get isFileNew(): boolean {
+    return (this.#options.files.wal.at(-1)?.id ?? 0) > this.#walTo;
   }
 
   /** One round. Rejects with the disk's error; what was before is then still so. */
@@ -92,7 +100,7 @@ export class Retirement {
     this.#metaDirectory.closeNow();
   }
 
-  /** A checkpoint without a retirement: at the first start and at a clean end. */
+  /** A checkpoint without a retirement: at a clean end. */
   async checkpoint(): Promise<void> {
     await this.#round?.catch(() => undefined);
     await this.#retire({ victim: undefined, isKept: false, sources: [] });
@@ -278,6 +286,7 @@ export class Retirement {
     disk.renameNow(`${path}.new`, path);
     await syncAll(this.#metaDirectory);
     this.#checkpointNumber = number;
+    this.#walTo = state.walTo;
   }
 
   // The change itself: synchronous, after the checkpoint.

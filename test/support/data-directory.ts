@@ -47,9 +47,9 @@ export class DataDirectory {
   }
 
   /** Does `action` with the log of an opened directory, and closes it. */
-  async use(action: (log: DurableLog) => void): Promise<void> {
+  async use(action: (log: DurableLog) => void | Promise<void>): Promise<void> {
     const { log } = this.#open();
-    action(log);
+    await action(log);
     await log.close();
   }
 

@@ -48,6 +48,17 @@ describe('what is kept', () => {
     expect(started.err).toBe('');
   });
 
+  test('a reader of the output that goes away is no error: the stop is as orderly as any', async () => {
+    const folder = freshFolder();
+    const started = new Started(ANY_PORT, {}, folder);
+    await started.port();
+    started.child.stdout?.destroy();
+    await started.stop();
+    const after = new Started(ANY_PORT, {}, folder);
+    await after.port();
+    expect([started.err, after.out]).toEqual(['', expect.not.stringContaining('unclean')]);
+  });
+
   test('a clean stop keeps messages, queues and bindings as they were', async () => {
     const folder = freshFolder();
     const before = new Started(ANY_PORT, {}, folder);

@@ -95,6 +95,13 @@ describe('with a data directory', () => {
   });
 });
 
+test('an option that there is none of is refused with the nearest one: a misspelt dataDir would keep nothing', () => {
+  const plain: (options?: unknown) => unknown = createBroker as never; // as JavaScript calls it
+  expect(() => plain({ datadir: './data' })).toThrow("createBroker: no option 'datadir': did you mean 'dataDir'?");
+  expect(() => plain({ memory: true })).toThrow("createBroker: no option 'memory'; there are dataDir, ");
+  for (const options of [null, './data']) expect(() => plain(options)).toThrow('createBroker: its options are an object');
+});
+
 test('without a data directory nothing is written', async () => {
   const before = readdirSync('.');
   await using broker = createBroker();

@@ -1,6 +1,6 @@
 // `leveret dump-wal` as a verb: its output, its exit codes, and readers that go away.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import * as dumpWal from '../../../server/cli/dump-wal.ts';
@@ -41,4 +41,15 @@ test('fsck and a dump of a damaged directory end with 65; a dump of all that is 
   expect((await runVerb(fsck, words())).code).toBe(ExitCode.BadInput);
   expect((await runVerb(dumpWal, words())).code).toBe(ExitCode.BadInput);
   expect((await runVerb(dumpWal, [...words(), '--all'])).code).toBe(ExitCode.Ok);
+});
+
+test('a log file that is not there is named, with what to do; a stray file and an empty spare are no damage', async () => {
+  const { code, errors } = await runVerb(dumpWal, [...words(), 'nofile']);
+  expect({ code, errors }).toEqual({
+    code: ExitCode.BadInput,
+    errors: expect.stringContaining('nofile cannot be read: there is no such file'),
+  });
+  writeFileSync(join(directory.path, 'wal', 'notes'), 'mine');
+  writeFileSync(join(directory.path, 'wal', '00000099'), '');
+  expect((await runVerb(dumpWal, words())).code).toBe(ExitCode.Ok);
 });

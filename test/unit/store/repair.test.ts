@@ -149,7 +149,7 @@ test('a file that says the format is made again', async () => {
 test('a directory of something else, and one that is not there, are refused', async () => {
   const directory = new DataDirectory();
   open.push(directory);
-  await expect(run(directory)).rejects.toThrow('there is no data directory');
+  await expect(run(directory)).rejects.toThrow("there is none of 'meta', 'wal' and 'segments' in it");
   expect(readdirSync(directory.path)).toEqual([]);
 });
 
