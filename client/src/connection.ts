@@ -64,7 +64,8 @@ export class Connection<T extends Topology = Topology> {
   }
 
   /**
-   * Listens; what it answers stops that. `state`: every change, and why. `blocked`: the broker takes no publishes (a reason), or takes them again (undefined).
+   * Listens; what it answers stops that. `state`: every change, and why. `blocked`: the broker takes no publishes (a reason; told to
+   * a new listener as well), or takes them again (undefined).
    * `fault`: what went wrong where no promise could tell it, such as a handler that threw.
    * ```ts
    * const stop = mq.on('state', (state, why) => console.log(state, why?.message));

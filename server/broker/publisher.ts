@@ -42,11 +42,11 @@ export class Publisher {
   #holds = 0;
 
   /** `windowBytes` Infinity: it is held back by other means (requests with answers). */
-  constructor(session: Session, handle: number, confirm: boolean, windowBytes: number) {
+  constructor(session: Session, handle: number, confirm: boolean, windowBytes: number, isBlocked: boolean) {
     this.session = session;
     this.handle = handle;
     this.confirm = confirm;
-    this.credit = windowBytes;
+    this.credit = isBlocked && windowBytes !== Number.POSITIVE_INFINITY ? 0 : windowBytes; // granted when the alarm is over
     this.#windowBytes = windowBytes;
   }
 

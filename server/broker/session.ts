@@ -75,8 +75,13 @@ export class Session extends Topology {
       handle,
       confirm,
       handle === 0 ? Number.POSITIVE_INFINITY : this.#broker.limits.publisherWindowBytes,
+      this.#broker.isBlocked,
     );
     this.#publishers.add(publisher);
+    if (this.#broker.isBlocked && handle !== 0) {
+      this.#hasPublished = true; // it wants to, and must hear why it may not
+      this.tellBlocked();
+    }
     return publisher;
   }
 

@@ -2,7 +2,7 @@
 // Always: (1) an error of the client leaves as a CliError with its hint and exit code; (2) every way out closes the connection, so unsettled messages go back
 // at once; (3) a lost connection ends the verb: a script that is told so can decide, one that waits cannot.
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { type Connection, connect, LeveretError } from 'leveret-client';
 import { CliError, ExitCode } from './exit-codes.ts';
 import { Output, printable } from './output.ts';
@@ -19,7 +19,12 @@ export interface ConnectionFlags {
 /** The flags that every verb with a broker has. */
 export function addConnectionFlags(command: Command, terminal: Terminal): Command {
   return command
-    .option('--url <url>', 'the broker, as ws://user:password@host:port/ws', terminal.environment['LEVERET_URL'] ?? DEFAULT_URL)
+    .addOption(
+      new Option('--url <url>', 'the broker, as ws://user:password@host:port/ws').default(
+        terminal.environment['LEVERET_URL'] ?? DEFAULT_URL,
+        JSON.stringify(DEFAULT_URL), // what the environment says may hold a password
+      ),
+    )
     .option('--vhost <name>', 'the virtual host')
     .option('--json', 'one JSON object a line');
 }
@@ -42,13 +47,7 @@ export async function runVerb(
   verb: (work: Work) => Promise<ExitCode>,
 ): Promise<void> {
   const stopping = new AbortController();
-  let isReaderGone = false;
-  const onOutputError = (error: NodeJS.ErrnoException): void => {
-    isReaderGone = error.code === 'EPIPE';
-    stopping.abort(error);
-  };
   const forget = terminal.onInterrupt(() => stopping.abort());
-  terminal.output.on('error', onOutputError); // for good: it may come after the verb
   const connections: Connection[] = [];
   const open = async (): Promise<Connection> => {
     const vhost = flags.vhost === undefined ? {} : { vhost: flags.vhost };
@@ -57,12 +56,15 @@ export async function runVerb(
     return connection;
   };
   const output = new Output(terminal, flags.json === true);
+  terminal.output.on('error', (error) => stopping.abort(error));
   try {
     const connection = await open();
     const code = await verb({ connection, output, stop: stopping.signal, another: open });
-    terminal.exit(isReaderGone ? ExitCode.Ok : code);
+    output.check();
+    terminal.exit(output.isReaderGone ? ExitCode.Ok : code);
   } catch (error) {
-    if (isReaderGone) terminal.exit(ExitCode.Ok);
+    output.check();
+    if (output.isReaderGone) terminal.exit(ExitCode.Ok);
     else if (stopping.signal.aborted) terminal.exit(ExitCode.Interrupted);
     else throw translate(error, flags.url, connections.length === 0);
   } finally {

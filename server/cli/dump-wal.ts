@@ -23,12 +23,11 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .addOption(dataDirOption())
     .option('--all', 'go on behind a bad place with what is whole')
     .action(async (files: readonly string[], { dataDir, all = false }: Flags) => {
-      terminal.output.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE') throw error; // a reader that goes away (`| head`) has seen enough
-      });
+      const output = new Output(terminal, true);
       const lock = locked(dataDir);
       try {
-        terminal.exit(await dump(new Output(terminal, true), dataDir, files, all));
+        terminal.exit(await dump(output, dataDir, files, all));
+        output.check();
       } catch (error) {
         throw storeFailure(error, dataDir);
       } finally {

@@ -20,7 +20,9 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .option('--json', 'one JSON object')
     .action(async ({ dataDir, json = false }: Flags) => {
       const check = look(dataDir);
-      await new Output(terminal, json).result({ ...check }, () => table(check));
+      const output = new Output(terminal, json);
+      await output.result({ ...check }, () => table(check));
+      output.check();
       terminal.exit(check.damages.length > 0 ? ExitCode.BadInput : ExitCode.Ok);
     });
 }

@@ -5,6 +5,7 @@
 
 import { Buffer } from 'node:buffer';
 import type { Message } from 'leveret-client';
+import { CliError, ExitCode } from './exit-codes.ts';
 import { styled, type Terminal } from './terminal.ts';
 
 const PROGRESS_MS = 100; // between two lines of progress: faster than anyone reads
@@ -14,10 +15,27 @@ export class Output {
   readonly #terminal: Terminal;
   #isProgressShown = false;
   #progressAt = Number.NEGATIVE_INFINITY;
+  #failure: NodeJS.ErrnoException | undefined;
 
   constructor(terminal: Terminal, json: boolean) {
     this.#terminal = terminal;
     this.json = json;
+    terminal.output.on('error', (error: NodeJS.ErrnoException) => this.#failed(error)); // for good: it may come after the verb
+  }
+
+  /** `| head` has seen enough. */
+  get isReaderGone(): boolean {
+    return this.#failure?.code === 'EPIPE';
+  }
+
+  /** Throws where a result could not be written, for another reason than that its reader has gone. */
+  check(): void {
+    if (this.#failure === undefined || this.isReaderGone) return;
+    throw new CliError(
+      ExitCode.InputOutput,
+      `the output cannot be written: ${this.#failure.message}`,
+      'see to where it goes, and run it again',
+    );
   }
 
   /** A result: `fields` as JSON or `text` for people. */
@@ -55,11 +73,18 @@ export class Output {
     this.#terminal.errors.write('\r\x1b[K');
   }
 
-  /** Answers whether the line went out: false once the reader has gone. */
+  #failed(error: NodeJS.ErrnoException): void {
+    this.#failure ??= error;
+  }
+
+  /** Answers whether the line went out: false once nobody reads any more. */
   #write(line: string): Promise<boolean> {
     this.#endProgress();
     return new Promise((resolve) => {
-      this.#terminal.output.write(`${line}\n`, (error) => resolve(error === null || error === undefined));
+      this.#terminal.output.write(`${line}\n`, (error) => {
+        if (error !== null && error !== undefined) this.#failed(error);
+        resolve(error === null || error === undefined);
+      });
     });
   }
 

@@ -30,6 +30,7 @@ const VERBS: readonly Verb[] = [
 
 /** Runs one command line (without node and script) and answers its exit code. */
 export async function run(words: readonly string[]): Promise<ExitCode> {
+  process.stdout.on('error', () => undefined); // nobody reads the help, or the greeting of a broker, which goes on; results are Output's
   const program = new Command('leveret');
   program
     .description('Leveret, a message broker: exchanges, queues, one command.')

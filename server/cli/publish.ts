@@ -1,5 +1,6 @@
 // `leveret publish EXCHANGE KEY [BODY|-]`: one message, the same message many times, or a message for each line of the input.
-// Always: (1) every message is confirmed before the verb ends; (2) lines are read no faster than the broker takes them.
+// Always: (1) every message is confirmed before the verb ends, unless it is interrupted while publishers are held back: then it tells how many were;
+// (2) lines are read no faster than the broker takes them.
 // RabbitMQ's tools differ: a message that reaches no queue is told as such, and with --mandatory it is an error.
 
 import { createInterface } from 'node:readline';
@@ -49,18 +50,35 @@ async function publishAll(work: Work, terminal: Terminal, { exchange, key, body,
   const options = publishOptions(flags);
   const bodies = body === undefined || body === '-' ? lines(terminal, work.stop) : repeat(body, flags.count);
   const sending = new Sending(work.connection.exchange(exchange), key, options);
+  const stopWaiting = tellBlocked(work);
   for await (const each of bodies) {
     if (work.stop.aborted) break;
-    await sending.publish(each);
+    await Promise.race([sending.publish(each), stopWaiting]);
     work.output.progress(`${sending.published} published`);
   }
-  await sending.finish();
+  await Promise.race([sending.finish(), stopWaiting]);
   const { published, unroutable, routed } = sending;
   await work.output.result({ published, routed, unroutable }, () => {
     const noun = published === 1 ? '1 message' : `${published} messages`;
     return `published ${noun}${unroutable === 0 ? '' : unroutable === published ? ': no queue is bound for it' : `, ${unroutable} of them reached no queue`}`;
   });
   return work.stop.aborted ? ExitCode.Interrupted : ExitCode.Ok;
+}
+
+/** Says when the broker takes no publishes. Resolves when the user interrupts meanwhile: what waits then may wait for long. */
+function tellBlocked({ connection, output, stop }: Work): Promise<void> {
+  let isBlocked = false;
+  return new Promise((resolve) => {
+    const look = (): void => {
+      if (isBlocked && stop.aborted) resolve();
+    };
+    connection.on('blocked', (reason) => {
+      isBlocked = reason !== undefined;
+      output.note(isBlocked ? `publishers are held back: ${reason}. Waiting; Ctrl-C gives up` : 'publishers go on');
+      look();
+    });
+    stop.addEventListener('abort', look);
+  });
 }
 
 /** Publishes with a bounded number unconfirmed; the first failure comes out of the next call. */

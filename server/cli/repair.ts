@@ -23,7 +23,9 @@ export function configure(command: Command, terminal: Terminal = processTerminal
     .option('--json', 'one JSON object')
     .action(async ({ dataDir, yes = false, json = false }: Flags) => {
       const done = await run(dataDir, yes);
-      await new Output(terminal, json).result({ ...done }, () => report(done));
+      const output = new Output(terminal, json);
+      await output.result({ ...done }, () => report(done));
+      output.check();
       const isDamaged = done.movedTo === undefined && !isWhole(done);
       terminal.exit(isDamaged ? ExitCode.BadInput : ExitCode.Ok);
     });

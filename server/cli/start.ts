@@ -50,9 +50,6 @@ export function configure(command: Command): void {
 }
 
 async function start(flags: Flags): Promise<void> {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error; // a reader that goes away (`| head -1`) has seen enough
-  });
   const { config, warnings } = load(flags);
   const log = createLog(config.logLevel);
   for (const warning of warnings) log.warn(warning);

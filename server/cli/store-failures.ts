@@ -4,6 +4,7 @@
 
 import { Option } from 'commander';
 import type { Logger } from 'pino';
+import { DAMAGE_HINT } from '../store/recovery.ts';
 import { StoreError, type StoreFault } from '../store/store-error.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
 
@@ -22,11 +23,15 @@ export function dataDirOption(): Option {
 /** What `error` is for the command line; one that has nothing to do with the disk stays what it is. */
 export function storeFailure(error: unknown, directory: string): unknown {
   if (error instanceof StoreError) return new CliError(CODES[error.fault], error.message, error.hint);
-  if (error instanceof Error && 'syscall' in error) return new CliError(ExitCode.InputOutput, `${directory}: ${error.message}`);
+  if (error instanceof Error && 'syscall' in error) {
+    const hint =
+      'code' in error && error.code === 'ENOSPC' ? 'make room on that disk, and run it again' : 'see to that disk, and run it again';
+    return new CliError(ExitCode.InputOutput, `${directory}: ${error.message}`, hint);
+  }
   return error;
 }
 
-/** A disk that fails while the broker runs: the log has stopped, and the process must end. */
+/** A disk that fails, or what it kept that is found damaged, while the broker runs: the log has stopped, and the process must end. */
 export class DiskFailure {
   /** Rejects once it has happened. */
   readonly happened: Promise<never>;
@@ -45,6 +50,11 @@ export class DiskFailure {
 
   readonly report = (cause: Error): void => {
     const directory = this.#directory;
+    if ('code' in cause && cause.code === 'EDAMAGED') {
+      this.#log.fatal({ cause: cause.message, directory }, 'stored data is damaged: nothing is confirmed any more, connections are closed');
+      this.#reject(new CliError(ExitCode.BadInput, cause.message, DAMAGE_HINT));
+      return;
+    }
     this.#log.fatal({ cause: cause.message, directory }, 'the disk has failed: nothing is confirmed any more, connections are closed');
     this.#reject(
       new CliError(

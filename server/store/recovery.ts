@@ -152,7 +152,7 @@ export class Recoverer {
       logFile.settledVersion = version;
     }
     directories.set(logFile, directory ?? new MessageDirectory(0));
-    this.#checkSegmentHeader(logFile);
+    if (file !== NO_FILE) this.#checkSegmentHeader(logFile);
     return logFile;
   }
 
@@ -211,8 +211,7 @@ export class Recoverer {
       replay.isClosed = false; // a file that was begun after the log was closed says that it was opened again
       const scan = scanFile(bytes, id, Math.max(lastLsn, header.previousLsn), replay.visit);
       const isDamaged = scan.durableLsn > scan.lastLsn;
-      if (isDamaged)
-        this.#report({ path, offset: scan.end, text: `damaged: record ${scan.lastLsn + 1} or the next was durable and is not whole` });
+      if (isDamaged) this.#report({ path, offset: scan.end, text: `record ${scan.lastLsn + 1} or the next was durable and is not whole` });
       directories.set(logFile, directory.sort());
       logFile.used = scan.end;
       walFiles.push(logFile);
@@ -252,7 +251,7 @@ export class Recoverer {
       this.#report({
         path: last.file.file.path,
         offset: last.end,
-        text: `damaged: record ${lastLsn + 1} or the next was durable and is not whole`,
+        text: `record ${lastLsn + 1} or the next was durable and is not whole`,
       });
   }
 
@@ -269,7 +268,7 @@ export class Recoverer {
       this.#report({
         path: last.file.file.path,
         offset: last.end,
-        text: `damaged: record ${lastLsn + 1} or the next was durable and is not whole`,
+        text: `record ${lastLsn + 1} or the next was durable and is not whole`,
       });
   }
 

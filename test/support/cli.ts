@@ -20,7 +20,7 @@ export interface Running {
   readonly ended: Promise<Ran>;
   /** What a Ctrl-C does. */
   interrupt(): void;
-  /** Waits until the output holds `text`. */
+  /** Waits until what it printed, errors included, holds `text`. */
   shown(text: string): Promise<void>;
 }
 
@@ -29,12 +29,15 @@ export interface Surroundings {
   readonly isTerminal?: boolean;
   /** The reader of the output goes away after this many lines. */
   readonly readerStopsAfter?: number;
+  /** What it meets then. */
+  readonly readerFault?: string;
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 export function startVerb(
   verb: Verb,
   words: readonly string[],
-  { input, isTerminal = false, readerStopsAfter }: Surroundings = {},
+  { input, isTerminal = false, readerStopsAfter, readerFault = 'EPIPE', environment = {} }: Surroundings = {},
 ): Running {
   let output = '';
   let errors = '';
@@ -44,7 +47,7 @@ export function startVerb(
   const outputStream = new Writable({
     write(chunk: Buffer, _encoding, done) {
       if (readerStopsAfter !== undefined && output.split('\n').length > readerStopsAfter) {
-        done(Object.assign(new Error('write EPIPE'), { code: 'EPIPE' }));
+        done(Object.assign(new Error(`write ${readerFault}`), { code: readerFault }));
         return;
       }
       output += chunk.toString();
@@ -55,6 +58,7 @@ export function startVerb(
   const errorStream = new Writable({
     write(chunk: Buffer, _encoding, done) {
       errors += chunk.toString();
+      for (const watch of watchers) watch();
       done();
     },
   });
@@ -62,7 +66,7 @@ export function startVerb(
     input: input === undefined ? new PassThrough() : Readable.from([input]),
     output: Object.assign(outputStream, { isTTY: isTerminal }),
     errors: Object.assign(errorStream, { isTTY: isTerminal }),
-    environment: {},
+    environment,
     onInterrupt(stop) {
       interrupt = stop;
       return () => undefined;
@@ -93,7 +97,7 @@ export function startVerb(
     shown: (text) =>
       new Promise((resolve) => {
         const look = (): void => {
-          if (!output.includes(text)) return;
+          if (!(output + errors).includes(text)) return;
           watchers.delete(look);
           resolve();
         };

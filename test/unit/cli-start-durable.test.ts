@@ -1,6 +1,6 @@
 // `leveret start` with a data directory: what is there after a stop and after a kill, and what a directory that cannot be had gets.
 
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -57,6 +57,23 @@ describe('what is kept', () => {
     const after = new Started(ANY_PORT, {}, folder);
     await after.port();
     expect([started.err, after.out]).toEqual(['', expect.not.stringContaining('unclean')]);
+  });
+
+  test('a publish under the disk alarm says that it waits, and Ctrl-C ends it with what was confirmed', async () => {
+    const folder = freshFolder();
+    const started = new Started(ANY_PORT, { LEVERET_LIMITS_DISK_FREE_BYTES: String(2 ** 50) }, folder);
+    const url = await urlOf(started);
+    const child = spawn(process.execPath, [SHIM, 'publish', '', 'nowhere', 'x', '--count', '3', '--url', url], { stdio: 'pipe' });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => {
+      err += chunk.toString();
+      if (err.includes('Ctrl-C gives up')) child.kill('SIGINT');
+    });
+    expect((await once(child, 'close'))[0]).toBe(ExitCode.Interrupted);
+    expect([out, err]).toEqual(['published 0 messages\n', 'publishers are held back: low on disk. Waiting; Ctrl-C gives up\n']);
+    await started.stop();
   });
 
   test('a clean stop keeps messages, queues and bindings as they were', async () => {

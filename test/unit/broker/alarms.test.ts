@@ -92,6 +92,17 @@ test('under an alarm credit stays away, and consumers, settles and deletes go on
   expect(publisher.publisher.credit).toBe(1_000);
 });
 
+test('who begins to publish under an alarm is told so, and gets its first credit when it is over', () => {
+  const { log, engine, consumer } = setUp();
+  log.listener.blocked('full');
+  const late = consumer.session.openPublisher(7, true);
+  engine.time.settle();
+  expect([late.credit, consumer.sink.blocks]).toEqual([0, ['low on disk']]);
+  log.listener.blocked(undefined);
+  engine.time.settle();
+  expect([late.credit, consumer.sink.blocks]).toEqual([1_000, ['low on disk', undefined]]);
+});
+
 test('what the log refuses is refused, with a reason, and is nowhere', () => {
   const { log, engine, publisher } = setUp();
   publisher.session.bindQueue('q', 'amq.fanout', '', new Map());

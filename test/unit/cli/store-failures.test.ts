@@ -47,3 +47,13 @@ test('a disk that fails is told in the log and ends what waits for it, once, and
     msg: 'the disk has failed: nothing is confirmed any more, connections are closed',
   });
 });
+
+test('data that is found damaged while the broker runs ends with 65, its place, and the way out', async () => {
+  const failure = new DiskFailure('data', createLog('silent', { write: () => undefined }));
+  failure.report(Object.assign(new Error('data/segments/00000008 is damaged at offset 20208'), { code: 'EDAMAGED' }));
+  await expect(failure.happened).rejects.toMatchObject({
+    exitCode: ExitCode.BadInput,
+    message: 'data/segments/00000008 is damaged at offset 20208',
+    hint: expect.stringContaining('leveret repair'),
+  });
+});

@@ -293,3 +293,25 @@ test('a terminal gets two lines a message, others the same without colours', asy
   expect(ran.lines.join('\n')).toContain('  a\n  b');
   expect(ran.lines.join('\n')).toContain('\\x1b[31mred');
 });
+
+test('a result that cannot be written ends the verb with 74 and says so; only a reader that goes away is no error', async () => {
+  const queue = await freshQueue('one', 'two');
+  for (const [verb, words] of [
+    [get, [queue, '--requeue']],
+    [publish, ['', queue, 'three']],
+    [consume, [queue, '--count', '1']],
+    [declare, ['queue', queue]],
+  ] as const) {
+    const { code, errors } = await run(verb, [...words], { readerStopsAfter: 0, readerFault: 'ENOSPC' });
+    expect({ code, errors }).toEqual({
+      code: ExitCode.InputOutput,
+      errors: expect.stringContaining('the output cannot be written: write ENOSPC'),
+    });
+  }
+});
+
+test('the password in LEVERET_URL is not printed by the help', async () => {
+  const { lines } = await runVerb(get, ['--help'], { environment: { LEVERET_URL: 'ws://ops:secret@host/ws' } });
+  expect(lines.join('\n')).toContain('--url');
+  expect(lines.join('\n')).not.toContain('secret');
+});

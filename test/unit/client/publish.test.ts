@@ -329,7 +329,12 @@ describe('a broken connection', () => {
     broker.link.text({ event: 'blocked', reason: 'again' });
     await turns();
     expect(reasons).toEqual(['low on memory', undefined]);
+    const late: (string | undefined)[] = [];
+    mq.on('blocked', (reason) => late.push(reason));
+    await turns();
+    expect(late, 'who listens late is told what stands').toEqual(['again']);
     await mq.close();
+    expect(late).toEqual(['again']);
   });
 
   test('drain waits for every confirm, and refuses nothing that was begun', async () => {
