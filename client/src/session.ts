@@ -55,7 +55,7 @@ export class Session implements WireOwner, PublisherOwner {
   readonly #publisher: Publisher;
   readonly #handles = new Map<number, Handle>();
   /** The broker takes no publishes, for this reason. */
-  #blockedReason: string | undefined;
+  #blocked: string | undefined;
   readonly #listeners: { [Name in keyof Listeners]: Set<Listeners[Name]> } = { state: new Set(), blocked: new Set(), fault: new Set() };
   readonly #openers: (() => void)[] = [];
 
@@ -81,11 +81,7 @@ export class Session implements WireOwner, PublisherOwner {
 
   on<Name extends keyof Listeners>(name: Name, listener: Listeners[Name]): () => void {
     this.#listeners[name].add(listener);
-    const reason = this.#blockedReason;
-    if (name === 'blocked' && reason !== undefined) {
-      const added = [...this.#listeners.blocked].at(-1);
-      queueMicrotask(() => added?.(reason));
-    }
+    if (name === 'blocked' && this.#blocked) this.#tell('blocked', this.#blocked); // once more, to who heard it before
     return () => this.#listeners[name].delete(listener);
   }
 
@@ -156,11 +152,6 @@ export class Session implements WireOwner, PublisherOwner {
     this.#tell('fault', error);
   }
 
-  #tellBlocked(reason: string | undefined): void {
-    this.#blockedReason = reason;
-    this.#tell('blocked', reason);
-  }
-
   // What the wire tells.
 
   opened(wire: Wire): void {
@@ -179,7 +170,8 @@ export class Session implements WireOwner, PublisherOwner {
 
   event(message: EventMessage): void {
     const { event } = message;
-    if (event === 'blocked' || event === 'unblocked') this.#tellBlocked(event === 'blocked' ? message.reason : undefined);
+    if (event === 'blocked' || event === 'unblocked')
+      this.#tell('blocked', (this.#blocked = event === 'blocked' ? message.reason : undefined));
     else if (event === 'error') this.fault(brokerError(message.error));
     else if (event !== 'closing') this.#handles.get(message.handle)?.event(message); // after `closing` the close says the same
   }
@@ -187,7 +179,7 @@ export class Session implements WireOwner, PublisherOwner {
   lost(error: LeveretError): void {
     this.#wire = undefined;
     this.#stopTimer?.();
-    if (this.#blockedReason !== undefined && this.#phase !== Phase.Closed) this.#tellBlocked(undefined); // the next broker says so itself
+    if (this.#blocked && this.#phase !== Phase.Closed) this.#tell('blocked', (this.#blocked = undefined)); // the next broker says so itself
     this.#publisher.lost();
     for (const handle of this.#handles.values()) handle.lost();
     const { reconnect = {} } = this.#options;
