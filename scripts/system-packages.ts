@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 interface SystemPackage {
+  /** Any of these shows that it is there: commands on the PATH, or files. */
   readonly commands: readonly string[];
   readonly debian: string;
   readonly neededBy: string;
@@ -13,6 +14,11 @@ interface SystemPackage {
 
 const PACKAGES: readonly SystemPackage[] = [
   { commands: ['chromium', 'chromium-browser', 'google-chrome'], debian: 'chromium', neededBy: 'test/browser' },
+  { commands: ['rabbitmq-server'], debian: 'rabbitmq-server', neededBy: 'test/conformance and the benchmarks against RabbitMQ' },
+  { commands: ['amqp-publish'], debian: 'amqp-tools', neededBy: 'test/conformance' },
+  // a celery comes with the kombu it was made for
+  { commands: ['celery'], debian: 'celery', neededBy: 'test/conformance' },
+  { commands: ['/usr/lib/python3/dist-packages/pika'], debian: 'python3-pika', neededBy: 'test/conformance' },
 ];
 
 /** Installs what is missing where that is possible. Returns lines to print: one per package that was missing. */
@@ -22,12 +28,16 @@ export function installSystemPackages(): string[] {
   const obstacle = whyNot();
   if (obstacle !== undefined)
     return missing.map((wanted) => `${wanted.debian} is not installed (needed by ${wanted.neededBy}): ${obstacle}`);
-  return missing.map(install);
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  // The lists may be empty (container images ship without) or fresh; one update is cheap next to the install.
+  spawnSync('apt-get', ['update', '-qq'], { stdio: ['ignore', 'ignore', 'inherit'], env });
+  return missing.map((wanted) => install(wanted, env));
 }
 
-/** The full path of the first of these commands that is on the PATH. */
+/** The full path of the first of these that is there: a command on the PATH, or a file. */
 export function findCommand(commands: readonly string[]): string | undefined {
   for (const command of commands) {
+    if (command.startsWith('/') && existsSync(command)) return command;
     for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
       const path = join(folder, command);
       if (folder !== '' && existsSync(path)) return path;
@@ -42,10 +52,7 @@ function whyNot(): string | undefined {
   return undefined;
 }
 
-function install(wanted: SystemPackage): string {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  // The lists may be empty (container images ship without) or fresh; one update is cheap next to the install.
-  spawnSync('apt-get', ['update', '-qq'], { stdio: ['ignore', 'ignore', 'inherit'], env });
+function install(wanted: SystemPackage, env: NodeJS.ProcessEnv): string {
   const { status } = spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', wanted.debian], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env,
