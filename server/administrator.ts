@@ -6,8 +6,8 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../shared/error.ts';
+import type { Login, Remote } from './broker/login.ts';
 import type { Clock } from './ports.ts';
-import type { Login, Remote } from './websocket/connection.ts';
 
 const LOOPBACK_USER = 'guest';
 // security.md, 3: auth failures, 10 a minute per (IP, user)
@@ -22,14 +22,15 @@ interface Failures {
 }
 
 export class Administrator implements Login {
+  readonly #name: string;
   readonly #user: Buffer;
   readonly #password: Buffer;
-
   readonly #clock: Clock;
   readonly #failures = new Map<string, Failures>();
 
   constructor(user: string, password: string, clock: Clock) {
     this.#clock = clock;
+    this.#name = user;
     this.#user = digest(user);
     this.#password = digest(password);
   }
@@ -48,6 +49,11 @@ export class Administrator implements Login {
     if (isUser && isPassword) return;
     if (!remote.isLoopback) this.#countFailure(key);
     throw new AmqpError(ReplyCode.AccessRefused, 'login was refused: wrong user or password', { path: '/user' });
+  }
+
+  /** Whoever has a certificate that the operator's authority signed is the one user there is. */
+  certified(): string {
+    return this.#name;
   }
 
   #checkFailures(key: string): void {

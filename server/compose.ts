@@ -3,17 +3,32 @@
 // Always: (1) a Leveret serves in-memory connections from construction on, and sockets after `listen`; (2) after `close` it holds no socket, timer or
 // other handle of the process; (3) the network's modules are loaded by `listen`, so an embedded broker does without.
 
+import type { TlsOptions } from 'node:tls';
 import { AmqpError, ReplyCode } from '../shared/error.ts';
 import { Administrator } from './administrator.ts';
+import type { Address, AmqpListener } from './amqp/listener.ts';
+import { Admissions } from './broker/admissions.ts';
 import { Broker, defaultLimits } from './broker/broker.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
 import type { Config } from './config.ts';
 import type { HttpServer } from './http/server.ts';
-import type { Clock, MessageLog, Notices, Timer } from './ports.ts';
+import type { Clock, ConnectionLog, MessageLog, Notices, Timer } from './ports.ts';
 import { VERSION } from './version.ts';
 import { Connection, type ConnectionOwner, type ConnectionSettings } from './websocket/connection.ts';
 import type { Listener } from './websocket/listener.ts';
-import type { ConnectionLog, MessageSocket, SocketHandler } from './websocket/message-socket.ts';
+import type { MessageSocket, SocketHandler } from './websocket/message-socket.ts';
+
+/** The ports to open; 0 takes any that is free. */
+export interface Ports {
+  readonly http: number;
+  readonly amqp?: number | undefined;
+  readonly amqps?: { readonly port: number; readonly tls: TlsOptions } | undefined;
+}
+export interface Addresses {
+  readonly http: Address;
+  readonly amqp: Address | undefined;
+  readonly amqps: Address | undefined;
+}
 
 /** Where lines about the broker and its connections go. */
 export interface Logs {
@@ -44,10 +59,12 @@ export class Leveret implements ConnectionOwner {
   readonly #logs: Logs;
   readonly #clock: Clock;
   readonly #settings: ConnectionSettings;
+  readonly #admissions: Admissions;
   /** Those in memory; the listener has its own. */
   readonly #connections = new Set<Connection>();
   #http: HttpServer | undefined;
   #listener: Listener | undefined;
+  #amqp: AmqpListener | undefined;
   #isClosed = false;
 
   /** Recovers what the log has kept; throws the log's error when it cannot. */
@@ -70,6 +87,12 @@ export class Leveret implements ConnectionOwner {
         publisherWindowBytes: Math.max(defaultLimits.publisherWindowBytes, messageBytes + CONTENT_OVERHEAD_BYTES),
       },
     });
+    const { connections, connectionsPerIp, connectionsUnauthenticated } = config.limits;
+    this.#admissions = new Admissions({
+      connectionsMax: connections,
+      connectionsPerIpMax: connectionsPerIp,
+      unauthenticatedMax: connectionsUnauthenticated,
+    });
     this.#settings = {
       broker: this.broker,
       clock: this.#clock,
@@ -81,24 +104,46 @@ export class Leveret implements ConnectionOwner {
     };
   }
 
-  /** Opens the HTTP port. Rejects with Node's error when it cannot. */
-  async listen(host: string, port: number): Promise<{ host: string; port: number }> {
+  /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
+  async listen(host: string, ports: Ports): Promise<Addresses> {
     if (this.#isClosed || this.#http !== undefined) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
-    const [{ HttpServer }, { Listener }] = await Promise.all([import('./http/server.ts'), import('./websocket/listener.ts')]);
-    const { origins, limits } = this.#config;
+    const [{ HttpServer }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
+      import('./http/server.ts'),
+      import('./websocket/listener.ts'),
+      import('./amqp/listener.ts'),
+      import('./amqp-over-websocket.ts'),
+    ]);
+    const { broker, clock, login, product, messageBytesMax } = this.#settings;
+    const shared = { admissions: this.#admissions, logFor: this.#logs.logFor };
+    const amqp = new AmqpListener({ ...shared, settings: { broker, clock, login, product, messageBytesMax }, isLoopback });
     const listener = new Listener({
+      ...shared,
       settings: this.#settings,
-      origins,
-      connectionsMax: limits.connections,
-      connectionsPerIpMax: limits.connectionsPerIp,
-      unauthenticatedMax: limits.connectionsUnauthenticated,
-      logFor: this.#logs.logFor,
+      origins: this.#config.origins,
+      amqp: (socket, peer) => {
+        const bytes = new MessageByteSocket(socket);
+        const handler = amqp.accept(bytes, peer, () => socket.admit(messageBytesMax));
+        if (handler === undefined) return false;
+        bytes.attach(handler);
+        socket.attach(bytes);
+        return true;
+      },
     });
-    const http = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), this.#clock);
-    const address = await http.listen(host, port);
-    this.#http = http;
-    this.#listener = listener;
-    return address;
+    const server = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), clock);
+    try {
+      const http = await server.listen(host, ports.http);
+      const plain = ports.amqp === undefined ? undefined : await amqp.listen(host, ports.amqp);
+      const secure = ports.amqps === undefined ? undefined : await amqp.listen(host, ports.amqps.port, ports.amqps.tls);
+      this.#http = server;
+      this.#listener = listener;
+      this.#amqp = amqp;
+      return { http, amqp: plain, amqps: secure };
+    } catch (error) {
+      listener.close('');
+      server.stopListening();
+      await amqp.close('', 0);
+      throw error;
+    }
   }
 
   /** A connection that needs no network; undefined once closed. */
@@ -121,6 +166,7 @@ export class Leveret implements ConnectionOwner {
   async drain(reason: string, drainMs: number): Promise<void> {
     this.#http?.stopListening();
     this.#listener?.drain(reason);
+    this.#amqp?.drain();
     for (const connection of [...this.#connections]) connection.drain(reason);
     const until = this.#clock.now() + drainMs;
     while (this.#unackedCount() > 0 && this.#clock.now() < until) await this.#pause();
@@ -131,14 +177,16 @@ export class Leveret implements ConnectionOwner {
     this.#isClosed = true;
     this.#listener?.close(reason);
     for (const connection of [...this.#connections]) connection.shutDown(reason);
+    const amqpClosed = this.#amqp?.close(reason, CLOSE_MS_MAX);
     await this.broker.close();
-    await this.#http?.close(CLOSE_MS_MAX);
+    await Promise.all([this.#http?.close(CLOSE_MS_MAX), amqpClosed]);
   }
 
   #unackedCount(): number {
     let count = 0;
     for (const connection of this.#connections) count += connection.unackedCount;
     for (const connection of this.#listener?.connections ?? []) count += connection.unackedCount;
+    for (const connection of this.#amqp?.connections ?? []) count += connection.unackedCount;
     return count;
   }
 

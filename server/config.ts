@@ -12,6 +12,10 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface Config {
   readonly host: string;
   readonly httpPort: number;
+  readonly amqpPort: number;
+  /** Opened only where there is a certificate. */
+  readonly amqpsPort: number;
+  readonly tls: TlsConfig | undefined;
   readonly origins: readonly string[];
   readonly user: string;
   readonly password: string;
@@ -21,6 +25,17 @@ export interface Config {
   readonly limits: ConfigLimits;
   readonly store: { readonly cacheBytes: number };
 }
+
+/** Paths of PEM files. */
+export interface TlsConfig {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities that client certificates are verified against. */
+  readonly ca: string | undefined;
+  readonly clientCertificate: ClientCertificate;
+}
+export const CLIENT_CERTIFICATES = ['none', 'ask', 'require'] as const;
+export type ClientCertificate = (typeof CLIENT_CERTIFICATES)[number];
 
 export interface ConfigLimits {
   readonly connections: number;
@@ -47,6 +62,12 @@ const count = (least: number, most: number): object => ({ type: 'integer', minim
 export const SETTINGS: readonly Setting[] = [
   { key: 'host', default: '127.0.0.1', schema: { type: 'string', minLength: 1 } },
   { key: 'http-port', default: 15_672, schema: count(0, 65_535) },
+  { key: 'amqp-port', default: 5672, schema: count(0, 65_535) },
+  { key: 'amqps-port', default: 5671, schema: count(0, 65_535) },
+  { key: 'tls.cert', default: '', schema: { type: 'string' } },
+  { key: 'tls.key', default: '', schema: { type: 'string' } },
+  { key: 'tls.ca', default: '', schema: { type: 'string' } },
+  { key: 'tls.client-certificate', default: 'none', schema: { enum: CLIENT_CERTIFICATES } },
   { key: 'origins', default: [], schema: { type: 'array', items: { type: 'string', pattern: '^(\\*|[a-z][a-z0-9+.-]*://[^/]+)$' } } },
   { key: 'user', default: 'guest', schema: { type: 'string', minLength: 1, maxLength: 255 } },
   { key: 'password', default: 'guest', schema: { type: 'string', minLength: 1 } },
@@ -110,6 +131,9 @@ export function check(values: Values): Config {
   return {
     host: read('host'),
     httpPort: read('http-port'),
+    amqpPort: read('amqp-port'),
+    amqpsPort: read('amqps-port'),
+    tls: readTls(values, read),
     origins: read('origins'),
     user: read('user'),
     password: read('password'),
@@ -130,11 +154,24 @@ export function check(values: Values): Config {
   };
 }
 
+function readTls(values: Values, read: (key: string) => string): TlsConfig | undefined {
+  const [cert, key, ca, asked] = [read('tls.cert'), read('tls.key'), read('tls.ca'), read('tls.client-certificate')];
+  const clientCertificate = CLIENT_CERTIFICATES.find((each) => each === asked) ?? 'none';
+  const refuse = (setting: string, text: string): ConfigError => new ConfigError(values.get(setting)?.where ?? setting, text);
+  if (clientCertificate !== 'none' && ca === '')
+    throw refuse('tls.client-certificate', `'tls.client-certificate' ${asked} needs 'tls.ca', the authorities that sign them`);
+  if (cert === '' && key === '' && ca === '') return undefined;
+  if (cert === '') throw refuse(key === '' ? 'tls.ca' : 'tls.key', "TLS needs 'tls.cert', a certificate in PEM, too");
+  if (key === '') throw refuse('tls.cert', "'tls.cert' needs 'tls.key', its private key");
+  return { cert, key, ca: ca === '' ? undefined : ca, clientCertificate };
+}
+
 function complaint(setting: Setting, error: ErrorObject | undefined, value: unknown): string {
   const given = setting.key === 'password' ? '' : `, not ${JSON.stringify(value)}`;
   if (error?.keyword === 'enum') {
-    const close = typeof value === 'string' ? nearest(value, LOG_LEVELS) : undefined;
-    return `must be one of ${LOG_LEVELS.join(', ')}${given}${close === undefined ? '' : `: did you mean '${close}'?`}`;
+    const choices: readonly string[] = setting.key === 'log-level' ? LOG_LEVELS : CLIENT_CERTIFICATES;
+    const close = typeof value === 'string' ? nearest(value, choices) : undefined;
+    return `must be one of ${choices.join(', ')}${given}${close === undefined ? '' : `: did you mean '${close}'?`}`;
   }
   if (typeof setting.default === 'boolean') return `must be true or false${given}`;
   if (error?.keyword === 'pattern') return `must hold origins such as "https://example.org"${given}`;

@@ -34,6 +34,8 @@ export interface ListenOptions {
   readonly host?: string;
   /** 15672 unless given; 0 takes any that is free. */
   readonly port?: number;
+  /** A port for AMQP 0-9-1 clients too, 5672 by custom; 0 takes any that is free. Without it there is none: over WebSocket AMQP is always there. */
+  readonly amqpPort?: number;
 }
 
 export interface Listening {
@@ -41,6 +43,8 @@ export interface Listening {
   readonly port: number;
   /** For clients. */
   readonly url: string;
+  /** For AMQP 0-9-1 clients, where `amqpPort` was given. */
+  readonly amqpUrl: string | undefined;
 }
 
 export interface EmbeddedBroker extends AsyncDisposable {
@@ -106,8 +110,11 @@ class Embedded implements EmbeddedBroker {
   }
 
   async listen(options: ListenOptions = {}): Promise<Listening> {
-    const { host, port } = await this.#leveret.listen(options.host ?? this.#config.host, options.port ?? this.#config.httpPort);
-    return { host, port, url: `ws://${authority(host, port)}/ws` };
+    const ports = { http: options.port ?? this.#config.httpPort, amqp: options.amqpPort };
+    const { http, amqp } = await this.#leveret.listen(options.host ?? this.#config.host, ports);
+    const { host, port } = http;
+    const amqpUrl = amqp === undefined ? undefined : `amqp://${authority(amqp.host, amqp.port)}`;
+    return { host, port, url: `ws://${authority(host, port)}/ws`, amqpUrl };
   }
 
   async connect<T extends Topology = Topology>(options: ConnectOptions<T> = {}): Promise<Connection<T>> {

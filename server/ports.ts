@@ -38,6 +38,14 @@ export interface Notice {
   readonly fields: Readonly<Record<string, string | number>>;
 }
 
+/** Where a connection writes what people may want to know. A pino logger is one. */
+export interface ConnectionLog {
+  debug(fields: object, text: string): void;
+  info(fields: object, text: string): void;
+  warn(fields: object, text: string): void;
+  error(fields: object, text: string): void;
+}
+
 /** A log sequence number: grows by one a record. 0 stands before the first record. */
 export type Lsn = number;
 

@@ -9,7 +9,7 @@
 
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from './amqp/properties.ts';
 import { checkTable, decodeTable, type FieldTable } from './amqp/table.ts';
-import { readU32 } from './bytes.ts';
+import { readU32, readU64 } from './bytes.ts';
 import { AmqpError, ReplyCode } from './error.ts';
 import { decodeUtf8, utf8Length, writeShortString } from './text.ts';
 
@@ -109,13 +109,29 @@ export class Content {
 
   /** This message under another exchange and key, with this encoded header table and without expiration; all else byte for byte. */
   rewritten(exchange: string, key: string, headers: Uint8Array): Uint8Array {
+    return spliceContent(exchange, key, this.#headerWith(headers, this.#expirationStart), this.bytes.subarray(this.bodyStart, this.end));
+  }
+
+  /** This message with another encoded header table; all else byte for byte. */
+  withHeaders(headers: Uint8Array): Uint8Array {
+    const header = this.#headerWith(headers, 0);
+    const namesBytes = this.headerStart - this.start;
+    const run = new Uint8Array(namesBytes + header.length + this.end - this.bodyStart);
+    run.set(this.bytes.subarray(this.start, this.headerStart));
+    run.set(header, namesBytes);
+    run.set(this.bytes.subarray(this.bodyStart, this.end), namesBytes + header.length);
+    return run;
+  }
+
+  /** The content header with this header table, and without the expiration that stands at `expirationStart` (0: nothing goes). */
+  #headerWith(headers: Uint8Array, expirationStart: number): Uint8Array {
     const { bytes, bodyStart, headerStart, propertiesStart } = this;
     const headersStart = this.headersStart === 0 ? this.#headersPlace() : this.headersStart;
     const headersEnd = this.headersStart === 0 ? headersStart : this.headersEnd;
-    const cutStart = this.#expirationStart === 0 ? bodyStart : this.#expirationStart;
-    const cutEnd = this.#expirationStart === 0 ? bodyStart : skipShortString(bytes, cutStart, bodyStart);
+    const cutStart = expirationStart === 0 ? bodyStart : expirationStart;
+    const cutEnd = expirationStart === 0 ? bodyStart : skipShortString(bytes, cutStart, bodyStart);
     const header = new Uint8Array(headersStart - headerStart + headers.length + (cutStart - headersEnd) + (bodyStart - cutEnd));
-    const flags = (this.flags | PropertyFlag.Headers) & ~PropertyFlag.Expiration;
+    const flags = (this.flags | PropertyFlag.Headers) & (expirationStart === 0 ? 0xffff : ~PropertyFlag.Expiration);
     header.set(bytes.subarray(headerStart, headersStart));
     header[propertiesStart - headerStart - 2] = flags >>> 8;
     header[propertiesStart - headerStart - 1] = flags & 0xff;
@@ -124,7 +140,7 @@ export class Content {
     at += headers.length;
     header.set(bytes.subarray(headersEnd, cutStart), at);
     header.set(bytes.subarray(cutEnd, bodyStart), at + cutStart - headersEnd);
-    return spliceContent(exchange, key, header, bytes.subarray(bodyStart, this.end));
+    return header;
   }
 
   /** Where a header table would stand. */
@@ -177,6 +193,26 @@ export class Content {
 
   #shortString(at: number): string | undefined {
     return at === 0 ? undefined : decodeUtf8(this.bytes, at + 1, at + 1 + (this.bytes[at] as number));
+  }
+}
+
+/** Where the parts of a whole run stand. Reads nothing but lengths: for a run that Content has read once. Reused. */
+export class ContentParts {
+  bytes: Uint8Array = new Uint8Array(0);
+  /** Exchange and key as short strings are bytes[start, headerStart). */
+  start = 0;
+  headerStart = 0;
+  bodyStart = 0;
+  end = 0;
+
+  read(bytes: Uint8Array, start: number, end: number): this {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+    const keyStart = start + 1 + (bytes[start] as number);
+    this.headerStart = keyStart + 1 + (bytes[keyStart] as number);
+    this.bodyStart = end - readU64(bytes, this.headerStart + 4);
+    return this;
   }
 }
 

@@ -32,7 +32,7 @@ async function address(started: ChildProcess): Promise<string> {
 }
 
 test('SIGTERM to npm ends the broker, with exit code 0', async () => {
-  const started = npmStart('--memory', '--http-port', '0');
+  const started = npmStart('--memory', '--http-port', '0', '--amqp-port', '0');
   const url = await address(started);
   started.kill('SIGTERM');
   expect(await once(started, 'exit')).toEqual([0, null]);
@@ -40,7 +40,7 @@ test('SIGTERM to npm ends the broker, with exit code 0', async () => {
 });
 
 test('one Ctrl-C lets a consumer finish what it holds, though the terminal and npm both pass it on', async () => {
-  const started = npmStart('--memory', '--http-port', '0');
+  const started = npmStart('--memory', '--http-port', '0', '--amqp-port', '0');
   const mq = await connect(await address(started), { reconnect: false });
   await mq.declareQueue('held');
   await mq.queue('held').publish('work');

@@ -26,7 +26,7 @@ export interface Child {
 /** The built broker, as `leveret start` runs it; `args` say where it keeps messages. */
 export function startBroker(args: readonly string[] = ['--memory'], readyMsMax = READY_MS_MAX): Promise<Child> {
   const shim = fileURLToPath(new URL('server/bin/leveret.js', root));
-  return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0', ...args], readyMsMax);
+  return startServer([shim, 'start', '--host', '127.0.0.1', '--http-port', '0', '--amqp-port', '0', ...args], readyMsMax);
 }
 
 /** A bare ws server that sends each message back: ws as it comes, without the add-on that unmasks for the broker, or the yardstick would have moved. */

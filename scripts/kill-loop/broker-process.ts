@@ -29,7 +29,7 @@ export class BrokerProcess {
 
   constructor({ shim, dataDirectory, environment }: BrokerOptions) {
     const where = dataDirectory === undefined ? ['--memory'] : ['--data-dir', dataDirectory];
-    const child = spawn(process.execPath, [shim, 'start', '--host', '127.0.0.1', '--http-port', '0', ...where], {
+    const child = spawn(process.execPath, [shim, 'start', '--host', '127.0.0.1', '--http-port', '0', '--amqp-port', '0', ...where], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, LEVERET_LIMITS_DRAIN_MS: String(DRAIN_MS), LEVERET_LOG_LEVEL: 'warn', ...environment },
     });

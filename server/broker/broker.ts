@@ -86,6 +86,8 @@ export class Broker implements LogListener {
   readonly hiddenQueues = new HiddenQueues(this);
   /** Sessions with publishes that are not confirmed yet. */
   readonly unconfirmed = new Set<Session>();
+  /** Of the newest change of topology. */
+  definedLsn: Lsn = 0;
   publishedCount = 0;
   unroutableCount = 0;
 
@@ -95,6 +97,7 @@ export class Broker implements LogListener {
   readonly #recovery = new Recovery(this.#vhosts, this.queueNumbers);
   readonly #onFault: ((cause: Error) => void) | undefined;
   readonly #sessions = new Set<Session>();
+  readonly #sessionsByOwner = new Map<object, number>();
   #touchedQueues: Queue[] = [];
   #touchedDeadLetters: DeadLetters[] = [];
   #touchedSessions: Session[] = [];
@@ -133,8 +136,9 @@ export class Broker implements LogListener {
     if (!this.#isClosed) this.#recovery.finish(this.log, this.now());
   }
 
-  get sessionCount(): number {
-    return this.#sessions.size;
+  /** Connections that have a session: an AMQP connection has one for each channel. */
+  get connectionCount(): number {
+    return this.#sessionsByOwner.size;
   }
 
   vhost(name: string): Vhost | undefined {
@@ -146,18 +150,29 @@ export class Broker implements LogListener {
     return this.alarms.isBlocked;
   }
 
-  openSession(sink: SessionSink, identity: Identity): Session {
+  /** `owner`: the connection, where it may have several sessions. It releases what it owns itself: `releaseOwner`. */
+  openSession(sink: SessionSink, identity: Identity, owner?: object): Session {
     if (this.#isClosed) throw new AmqpError(ReplyCode.InternalError, 'the broker is closed');
     const vhost = this.#vhosts.get(identity.vhost);
     if (vhost === undefined) throw new AmqpError(ReplyCode.NotAllowed, `vhost '${identity.vhost}' not found`, { path: '/vhost' });
-    const session = new Session(this, vhost, this.randomName(), identity, sink);
+    const session = new Session(this, vhost, this.randomName(), identity, sink, owner);
     this.#sessions.add(session);
+    this.#sessionsByOwner.set(session.owner, (this.#sessionsByOwner.get(session.owner) ?? 0) + 1);
     return session;
   }
 
   forgetSession(session: Session): void {
     this.#sessions.delete(session);
+    const left = (this.#sessionsByOwner.get(session.owner) ?? 1) - 1;
+    if (left > 0) this.#sessionsByOwner.set(session.owner, left);
+    else this.#sessionsByOwner.delete(session.owner);
     this.unconfirmed.delete(session);
+    this.wake();
+  }
+
+  /** The connection `owner` of several sessions has ended: its exclusive queues go. */
+  releaseOwner(owner: object): void {
+    for (const vhost of this.#vhosts.values()) vhost.releaseOwner(owner);
     this.wake();
   }
 
@@ -280,10 +295,9 @@ export class Broker implements LogListener {
     this.#touchedSessions = [];
     for (const session of sessions) {
       session.isTouched = false;
-      if (session.isClosed) continue;
-      session.endTurn();
-      session.sink.flush();
+      if (!session.isClosed) session.endTurn();
     }
+    for (const session of sessions) if (!session.isClosed) session.sink.flush(); // sessions of one connection share its outbox
   }
 
   /** The process as a whole uses too much memory, or no longer does: whoever watches it says so, with hysteresis. */
@@ -312,11 +326,8 @@ export class Broker implements LogListener {
     }
     if (this.#waiting.length === 0) return;
     const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const each of waiting) {
-      if (each.lsn <= lsn) each.done();
-      else this.#waiting.push(each);
-    }
+    this.#waiting = waiting.filter((each) => each.lsn > lsn); // before anybody is called: that may lead to new ones
+    for (const each of waiting) if (each.lsn <= lsn) each.done();
   }
 
   /** Whether what was sent is stored is not known: every connection must learn that its open confirms are void. */
@@ -372,7 +383,7 @@ export class Broker implements LogListener {
   }
 
   #define(definition: Definition): void {
-    this.log.define(definition);
+    this.definedLsn = this.log.define(definition);
     this.wake();
   }
 

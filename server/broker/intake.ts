@@ -10,7 +10,7 @@ import { Append, MessageFlag, REFUSED, Stored } from '../ports.ts';
 import type { Broker } from './broker.ts';
 import { enter } from './dead-letter.ts';
 import { refusedByLength } from './held-publishes.ts';
-import type { Publisher } from './publisher.ts';
+import { Discipline, type Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName, REPLY_TO } from './reply-to.ts';
 import { CachedRoute } from './route-cache.ts';
@@ -94,7 +94,7 @@ export class Intake {
         return;
       }
     }
-    if (broker.isBlocked && publisher.handle === 0)
+    if (broker.isBlocked && publisher.discipline === Discipline.Request)
       throw new AmqpError(ReplyCode.ResourceError, `publishers are blocked: ${broker.alarms.reason}`, {
         hint: 'wait for the unblocked event and publish again',
       });

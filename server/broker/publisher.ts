@@ -9,6 +9,17 @@ import { Ring } from '../../shared/ring.ts';
 import type { Lsn } from '../ports.ts';
 import type { Session } from './session.ts';
 
+/** How a publisher is held back, and how it learns what it did wrong. */
+export const Discipline = {
+  /** By a window of bytes; each publish that cannot be done is refused in the publisher's sequence. */
+  Credit: 0,
+  /** Each publish is a request: while the broker is blocked it is refused. */
+  Request: 1,
+  /** By its protocol, which stops reading. What a publish did wrong is thrown (AMQP closes the channel); only what the broker could not take is refused. */
+  Stream: 2,
+} as const;
+export type Discipline = (typeof Discipline)[keyof typeof Discipline];
+
 /** Consecutive publishes that are confirmed together. */
 export class ConfirmRun {
   readonly firstSeq: number;
@@ -31,6 +42,7 @@ export class Publisher {
   readonly session: Session;
   readonly handle: number;
   readonly confirm: boolean;
+  readonly discipline: Discipline;
   /** Bytes it may still send. */
   credit: number;
   /** Its peer has closed it: what is still held for it ends without a word. */
@@ -41,13 +53,13 @@ export class Publisher {
   #nextSeq = 1;
   #holds = 0;
 
-  /** `windowBytes` Infinity: it is held back by other means (requests with answers). */
-  constructor(session: Session, handle: number, confirm: boolean, windowBytes: number, isBlocked: boolean) {
+  constructor(session: Session, handle: number, confirm: boolean, discipline: Discipline, windowBytes: number, isBlocked: boolean) {
     this.session = session;
     this.handle = handle;
     this.confirm = confirm;
-    this.credit = isBlocked && windowBytes !== Number.POSITIVE_INFINITY ? 0 : windowBytes; // granted when the alarm is over
-    this.#windowBytes = windowBytes;
+    this.discipline = discipline;
+    this.#windowBytes = discipline === Discipline.Credit ? windowBytes : Number.POSITIVE_INFINITY;
+    this.credit = isBlocked && discipline === Discipline.Credit ? 0 : this.#windowBytes; // granted when the alarm is over
   }
 
   /** The seq that the next publish gets. */
@@ -87,6 +99,7 @@ export class Publisher {
   }
 
   refused(error: AmqpError): void {
+    if (this.discipline === Discipline.Stream && !isRefusal(error)) throw error;
     const seq = this.#nextSeq++;
     this.#open = undefined;
     if (this.confirm) this.#push(new ConfirmRun(seq, 0, 0, error));
@@ -138,4 +151,9 @@ export class Publisher {
     this.#runs.push(run);
     this.session.touchUnconfirmed(this);
   }
+}
+
+/** The broker could not take it; else the publisher asked for what cannot be done. */
+function isRefusal({ code }: AmqpError): boolean {
+  return code === ReplyCode.ContentTooLarge || code === ReplyCode.ResourceError;
 }

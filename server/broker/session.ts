@@ -1,6 +1,6 @@
 // The protocol-neutral half of a connection (or of an AMQP channel): delivery tags, prefetch, confirms, and what it declared. hot
-// Always: (1) a delivery has one tag and is settled once; (2) when the session ends everything unacked goes back to its place, and its exclusive
-// queues are gone before its peer can see the end; (3) what the session limits as a whole (outbox, shared prefetch, unacked bytes) parks
+// Always: (1) a delivery has one tag and is settled once; (2) when the session ends everything unacked goes back to its place, and the exclusive
+// queues of a session that is a connection are gone before its peer can see the end; (3) what the session limits as a whole (outbox, shared prefetch, unacked bytes) parks
 // consumers, and whatever gives room wakes them.
 // Refuses: to know frames or JSON: SessionSink is what a protocol implements.
 
@@ -13,7 +13,7 @@ import { type ConsumeOptions, Consumer, Standing } from './consumer.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { Intake } from './intake.ts';
 import { isCounted, Outcome, unknownTag } from './outcome.ts';
-import { Publisher } from './publisher.ts';
+import { Discipline, Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { readConsumerSettings } from './queue-arguments.ts';
 import { checkReplyConsumer, REPLY_TO } from './reply-to.ts';
@@ -51,8 +51,9 @@ export class Session extends Topology {
   #wasToldBlocked = false;
   #hasPublished = false;
 
-  constructor(broker: Broker, vhost: Vhost, id: string, identity: Identity, sink: SessionSink) {
-    super(broker, vhost);
+  /** `owner`: the connection, where it is more than this session; undefined: it is not. */
+  constructor(broker: Broker, vhost: Vhost, id: string, identity: Identity, sink: SessionSink, owner: object | undefined) {
+    super(broker, vhost, owner);
     this.#broker = broker;
     this.id = id;
     this.identity = identity;
@@ -67,18 +68,13 @@ export class Session extends Topology {
 
   // Publishing.
 
-  openPublisher(handle: number, confirm: boolean): Publisher {
+  openPublisher(handle: number, confirm: boolean, discipline: Discipline = Discipline.Credit): Publisher {
     if (confirm && this.#transaction !== undefined)
       throw new AmqpError(ReplyCode.PreconditionFailed, 'cannot switch from tx to confirm mode');
-    const publisher = new Publisher(
-      this,
-      handle,
-      confirm,
-      handle === 0 ? Number.POSITIVE_INFINITY : this.#broker.limits.publisherWindowBytes,
-      this.#broker.isBlocked,
-    );
+    const { isBlocked, limits } = this.#broker;
+    const publisher = new Publisher(this, handle, confirm, discipline, limits.publisherWindowBytes, isBlocked);
     this.#publishers.add(publisher);
-    if (this.#broker.isBlocked && handle !== 0) {
+    if (isBlocked && discipline === Discipline.Credit) {
       this.#hasPublished = true; // it wants to, and must hear why it may not
       this.tellBlocked();
     }
@@ -186,7 +182,7 @@ export class Session extends Topology {
     if (this.#consumers.has(tag))
       throw new AmqpError(ReplyCode.NotAllowed, `attempt to reuse consumer tag '${tag}'`, { path: '/consumerTag' });
     if (options.queue === REPLY_TO) return this.#consumeReplies(tag, options);
-    const queue = this.vhost.findQueue(this.queueName(options.queue), this);
+    const queue = this.vhost.findQueue(this.queueName(options.queue), this.owner);
     queue.roster.check(`queue '${queue.name}' in vhost '${this.vhost.name}'`, options.exclusive);
     const asked = readConsumerSettings(options.arguments, { vhost: this.vhost.name, queue: queue.name });
     const consumer = new Consumer(
@@ -293,7 +289,7 @@ export class Session extends Topology {
 
   /** One message, asked for. `done` may be called later, when the log has to fetch it. */
   get(name: string, noAck: boolean, done: (got: Got | undefined) => void): void {
-    const queue = this.vhost.findQueue(this.queueName(name), this);
+    const queue = this.vhost.findQueue(this.queueName(name), this.owner);
     if (queue.settings.singleActiveConsumer)
       throw new AmqpError(
         ReplyCode.ResourceLocked,
@@ -438,7 +434,7 @@ export class Session extends Topology {
     this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
     this.#publishers.clear();
     this.#unconfirmed.clear();
-    this.vhost.releaseOwner(this);
+    if (this.owner === this) this.vhost.releaseOwner(this);
     this.#broker.forgetSession(this);
   }
 

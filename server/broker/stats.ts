@@ -33,7 +33,7 @@ export function sampleVhost(broker: Broker, vhostName: string, match: (queue: st
   return {
     at: broker.clock.now(),
     broker: {
-      connections: broker.sessionCount,
+      connections: broker.connectionCount,
       queues: vhost?.queues.size ?? 0,
       exchanges: vhost?.exchanges.size ?? 0,
       published: broker.publishedCount,

@@ -1,5 +1,5 @@
 // What a session declares, binds and deletes: the vhost's rules, in the name of this session.
-// Always: (1) the session is the owner of what it declares exclusive; (2) an empty queue name means the queue it declared last (semantics Q4);
+// Always: (1) the session, or the connection it is a part of, is the owner of what it declares exclusive; (2) an empty queue name means the queue it declared last (semantics Q4);
 // (3) what was changed is durable before `whenDurable` calls back.
 // Refuses: rules of its own: vhost.ts has them.
 
@@ -37,12 +37,15 @@ export interface QueueDeclared {
 
 export class Topology {
   readonly vhost: Vhost;
+  /** Whose exclusive queues this may use. */
+  readonly owner: object;
   readonly #broker: Broker;
   #lastQueue = '';
 
-  constructor(broker: Broker, vhost: Vhost) {
+  constructor(broker: Broker, vhost: Vhost, owner: object | undefined) {
     this.#broker = broker;
     this.vhost = vhost;
+    this.owner = owner ?? this;
   }
 
   declareExchange(declaration: ExchangeDeclaration): void {
@@ -62,7 +65,7 @@ export class Topology {
     if (declaration.passive && (declaration.queue === REPLY_TO || isReplyName(declaration.queue)))
       return this.#replyQueue(declaration.queue);
     const name = declaration.queue === '' && declaration.passive ? this.queueName('') : declaration.queue;
-    const queue = this.vhost.declareQueue({ ...declaration, queue: name }, this);
+    const queue = this.vhost.declareQueue({ ...declaration, queue: name }, this.owner);
     queue.used();
     this.#lastQueue = queue.name;
     return { queue: queue.name, messageCount: queue.readyCount, consumerCount: queue.consumerCount };
@@ -70,26 +73,26 @@ export class Topology {
 
   bindQueue(queue: string, exchange: string, key: string, args: FieldTable): void {
     const name = this.queueName(queue);
-    this.vhost.bindQueue(name, exchange, queue === '' && key === '' ? name : key, args, this);
+    this.vhost.bindQueue(name, exchange, queue === '' && key === '' ? name : key, args, this.owner);
   }
   unbindQueue(queue: string, exchange: string, key: string, args: FieldTable): void {
     const name = this.queueName(queue);
-    this.vhost.unbindQueue(name, exchange, queue === '' && key === '' ? name : key, args, this);
+    this.vhost.unbindQueue(name, exchange, queue === '' && key === '' ? name : key, args, this.owner);
   }
   purgeQueue(queue: string): number {
-    return this.vhost.findQueue(this.queueName(queue), this).purge();
+    return this.vhost.findQueue(this.queueName(queue), this.owner).purge();
   }
   deleteQueue(queue: string, ifUnused: boolean, ifEmpty: boolean): number {
-    return this.vhost.deleteQueue(this.queueName(queue), ifUnused, ifEmpty, this);
+    return this.vhost.deleteQueue(this.queueName(queue), ifUnused, ifEmpty, this.owner);
   }
   /** The queue, to look at: closes nothing, renews nothing. */
   inspectQueue(queue: string): Queue {
-    return this.vhost.findQueue(this.queueName(queue), this);
+    return this.vhost.findQueue(this.queueName(queue), this.owner);
   }
 
-  /** Calls back once everything that was changed so far is durable: at once where it is. */
+  /** Calls back once every change of topology so far is durable: at once where it is. In the order of the calls. */
   whenDurable(done: () => void): void {
-    this.#broker.whenDurable(this.#broker.log.lastLsn, done);
+    this.#broker.whenDurable(this.#broker.definedLsn, done);
   }
 
   /** `name`, or the queue this session declared last. */

@@ -5,13 +5,15 @@
 // ends the process: what it could not store was not confirmed.
 // Refuses to open the well-known guest to a network: beyond loopback it may not log in, and the output says how to set a user.
 
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createSecureContext, type TlsOptions } from 'node:tls';
 import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
 import { SystemClock } from '../clock.ts';
-import { authority, Leveret } from '../compose.ts';
+import { type Addresses, authority, Leveret } from '../compose.ts';
 import { type Config, ConfigError } from '../config.ts';
 import { type LoadedConfig, loadConfig } from '../config-sources.ts';
 import { createLog, noticesTo } from '../log.ts';
@@ -30,6 +32,12 @@ const CLOSE_MS_MAX = 2000;
 interface Flags {
   readonly host?: string;
   readonly httpPort?: string;
+  readonly amqpPort?: string;
+  readonly amqpsPort?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
+  readonly tlsClientCertificate?: string;
   readonly logLevel?: string;
   readonly dataDir?: string;
   readonly memory?: true;
@@ -40,6 +48,12 @@ export function configure(command: Command): void {
   command
     .option('--host <address>', 'where to listen (default: 127.0.0.1, this machine only)')
     .option('--http-port <port>', 'port for WebSocket and HTTP; 0 takes any that is free (default: 15672)')
+    .option('--amqp-port <port>', 'port for AMQP 0-9-1; 0 takes any that is free (default: 5672)')
+    .option('--amqps-port <port>', 'port for AMQP 0-9-1 over TLS, opened with --tls-cert (default: 5671)')
+    .option('--tls-cert <file>', 'certificate chain, PEM')
+    .option('--tls-key <file>', 'its private key, PEM')
+    .option('--tls-ca <file>', 'authorities that client certificates are verified against, PEM')
+    .option('--tls-client-certificate <how>', 'none, ask or require: one that is verified logs in with EXTERNAL (default: none)')
     .option('--data-dir <directory>', 'where messages are kept (default: .leveret)')
     .option('--memory', 'keep messages in memory instead: they end with the process')
     .option('--config <file>', 'settings in TOML; docs/configuration.md lists them')
@@ -104,9 +118,9 @@ async function open(config: Config, { clock, log, failure }: Surroundings): Prom
 }
 
 async function serve(leveret: Leveret, config: Config, log: Logger, stop: Promise<string>): Promise<void> {
-  const { host, port } = await listen(leveret, config);
-  log.debug({ host, port, version: VERSION }, 'listening');
-  process.stdout.write(greeting(config, host, port));
+  const addresses = await listen(leveret, config);
+  log.debug({ ...addresses, version: VERSION }, 'listening');
+  process.stdout.write(greeting(config, addresses));
   const signal = await stop;
   process.stdout.write(`${signal}: closing; a second signal ends at once\n`);
   await leveret.drain('the server shuts down', config.limits.drainMs);
@@ -129,6 +143,12 @@ function load(flags: Flags): LoadedConfig {
       flags: {
         host: flags.host,
         'http-port': flags.httpPort,
+        'amqp-port': flags.amqpPort,
+        'amqps-port': flags.amqpsPort,
+        'tls.cert': flags.tlsCert,
+        'tls.key': flags.tlsKey,
+        'tls.ca': flags.tlsCa,
+        'tls.client-certificate': flags.tlsClientCertificate,
         'data-dir': flags.dataDir,
         memory: flags.memory,
         'log-level': flags.logLevel,
@@ -143,15 +163,18 @@ function load(flags: Flags): LoadedConfig {
   }
 }
 
-async function listen(leveret: Leveret, config: Config): Promise<{ host: string; port: number }> {
-  const { host, httpPort } = config;
+async function listen(leveret: Leveret, config: Config): Promise<Addresses> {
+  const { host, httpPort, amqpPort, amqpsPort } = config;
+  const tls = readTls(config);
   try {
-    return await leveret.listen(host, httpPort);
+    return await leveret.listen(host, { http: httpPort, amqp: amqpPort, amqps: tls && { port: amqpsPort, tls } });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    const other = 'use another one with --http-port, or --http-port 0 for any that is free';
-    if (code === 'EADDRINUSE') throw new CliError(ExitCode.Unavailable, `port ${httpPort} on ${host} is taken by another process`, other);
-    if (code === 'EACCES') throw new CliError(ExitCode.Unavailable, `port ${httpPort} on ${host} may not be used by this user`, other);
+    const port = error instanceof Error && 'port' in error ? error.port : httpPort;
+    const flag = port === httpPort ? '--http-port' : port === amqpPort ? '--amqp-port' : '--amqps-port';
+    const other = `use another one with ${flag}, or ${flag} 0 for any that is free`;
+    if (code === 'EADDRINUSE') throw new CliError(ExitCode.Unavailable, `port ${port} on ${host} is taken by another process`, other);
+    if (code === 'EACCES') throw new CliError(ExitCode.Unavailable, `port ${port} on ${host} may not be used by this user`, other);
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
       throw new CliError(
         ExitCode.Configuration,
@@ -162,12 +185,34 @@ async function listen(leveret: Leveret, config: Config): Promise<{ host: string;
   }
 }
 
-function greeting(config: Config, host: string, port: number): string {
+/** The files that the configuration names. */
+function readTls({ tls }: Config): TlsOptions | undefined {
+  if (tls === undefined) return undefined;
+  try {
+    const options: TlsOptions = {
+      cert: readFileSync(tls.cert),
+      key: readFileSync(tls.key),
+      ...(tls.ca === undefined ? {} : { ca: readFileSync(tls.ca) }),
+      requestCert: tls.clientCertificate !== 'none',
+      rejectUnauthorized: tls.clientCertificate === 'require',
+      minVersion: 'TLSv1.2',
+    };
+    createSecureContext(options);
+    return options;
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new CliError(ExitCode.Configuration, `TLS cannot be set up: ${text}`, 'look at --tls-cert, --tls-key and --tls-ca: files in PEM');
+  }
+}
+
+function greeting(config: Config, { http: { host, port }, amqp, amqps }: Addresses): string {
   const at = authority(host, port);
   const strong = (text: string): string => styleText('bold', text, { stream: process.stdout });
   const url = port === 15_672 && isLoopback(host) ? '' : ` --url ws://${isLoopback(host) ? at : authority('127.0.0.1', port)}/ws`;
   const lines = [
     `${strong(`Leveret ${VERSION}`)} listens on ${strong(`ws://${at}/ws`)} (health: http://${at}/health)`,
+    ...(amqp === undefined ? [] : [`AMQP 0-9-1 clients connect to ${strong(`amqp://${authority(amqp.host, amqp.port)}`)}`]),
+    ...(amqps === undefined ? [] : [`and with TLS to ${strong(`amqps://${authority(amqps.host, amqps.port)}`)}`]),
     config.dataDir === undefined
       ? 'Messages are kept in memory: they end with this process.'
       : `Messages are kept in ${resolve(config.dataDir)}.`,

@@ -21,10 +21,11 @@ import { FRAME_BYTES_MAX } from '../../shared/protocol/frames.ts';
 import { errorToJson } from '../../shared/protocol/json.ts';
 import { Ring } from '../../shared/ring.ts';
 import type { Broker } from '../broker/broker.ts';
-import type { Clock, Timer } from '../ports.ts';
+import { LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
+import type { Clock, ConnectionLog, Timer } from '../ports.ts';
 import { DataFrames } from './data-frames.ts';
 import { Handles } from './handles.ts';
-import type { ConnectionLog, MessageSocket, SocketHandler } from './message-socket.ts';
+import type { MessageSocket, SocketHandler } from './message-socket.ts';
 import { OUTBOX_BYTES_MAX, Outbox } from './outbox.ts';
 import { Peer } from './peer.ts';
 import { answerText, readEnvelope, takeRequest } from './requests.ts';
@@ -35,7 +36,6 @@ export const BATCH_OVERHEAD_BYTES = 65_536;
 /** What a peer may send in one message before it has logged in. */
 export const HELLO_BYTES_MAX = 65_536;
 const HELLO_MS_MAX = 10_000;
-const LOGIN_DELAY_MS = 1000; // security.md: auth failures, 1 s delay
 const HEADER_BYTES_MAX = 65_536;
 const CLOSE_REASON_BYTES_MAX = 123; // RFC 6455, 5.5.1
 // Answers pile up when a peer asks and never reads; deliveries stop long before (outbox.ts).
@@ -50,11 +50,6 @@ const edges: { readonly [From in Phase]: readonly Phase[] } = {
   [Phase.Closed]: [],
 };
 
-/** Decides who may come in. Throws an AmqpError 403. */
-export interface Login {
-  check(user: string, password: string, remote: Remote): void;
-}
-
 /** What all connections of a server share. */
 export interface ConnectionSettings {
   readonly broker: Broker;
@@ -64,14 +59,6 @@ export interface ConnectionSettings {
   readonly messageBytesMax: number;
   readonly handlesMax: number;
   readonly heartbeatMs: number;
-}
-
-/** Who is on the other side, as far as the transport can tell. */
-export interface Remote {
-  readonly name: string;
-  /** Of its host, as text. */
-  readonly address: string;
-  readonly isLoopback: boolean;
 }
 
 /** Told what a listener must count. */

@@ -7,7 +7,7 @@ import { encodeContent } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Answer, Filled, OperationName } from '../../shared/protocol/control.ts';
 import { bodyFromJson, propertiesFromJson, tableFromJson, tableToJson } from '../../shared/protocol/json.ts';
-import type { Publisher } from '../broker/publisher.ts';
+import { Discipline, type Publisher } from '../broker/publisher.ts';
 import { sampleQueue } from '../broker/stats.ts';
 import { globMatcher } from './glob.ts';
 import { ConsumerHandle, PublisherHandle, StatsHandle, wrongHandle } from './handles.ts';
@@ -212,7 +212,7 @@ const jsonPublishers = new WeakMap<Peer, Publisher>();
 function jsonPublisher(peer: Peer): Publisher {
   let publisher = jsonPublishers.get(peer);
   if (publisher === undefined) {
-    publisher = peer.session.openPublisher(0, true);
+    publisher = peer.session.openPublisher(0, true, Discipline.Request);
     jsonPublishers.set(peer, publisher);
   }
   return publisher;

@@ -1,5 +1,5 @@
 // Lets WebSockets in: the upgrade of an HTTP request to `/ws`, who may ask for it, and how many at once.
-// Always: (1) a foreign Origin gets 403 and a subprotocol other than leveret.v1 gets 400, before anything becomes a WebSocket; (2) the limits on
+// Always: (1) a foreign Origin gets 403 and a subprotocol other than leveret.v1, amqp or none gets 400, before anything becomes a WebSocket; (2) the limits on
 // connections hold before hello is read; (3) the peer's own address counts, never a header's.
 // Refuses: cookies and any other ambient credentials: hello has the only ones. An Origin is a browser's; without one it is another client.
 
@@ -7,8 +7,10 @@ import type { IncomingMessage } from 'node:http';
 import { BlockList, isIPv4, type Socket } from 'node:net';
 import { WebSocketServer } from 'ws';
 import { CloseCode, SUBPROTOCOL } from '../../shared/protocol/control.ts';
+import type { Admission, Admissions } from '../broker/admissions.ts';
+import type { ConnectionLog } from '../ports.ts';
 import { BATCH_OVERHEAD_BYTES, Connection, type ConnectionOwner, type ConnectionSettings } from './connection.ts';
-import type { ConnectionLog } from './message-socket.ts';
+import type { MessageSocket } from './message-socket.ts';
 import { WsSocket } from './web-socket.ts';
 
 // ws's defaults let a megabyte of tiny fragments pin fourteen (security.md, 2).
@@ -21,18 +23,17 @@ export interface ListenerOptions {
   readonly settings: ConnectionSettings;
   /** Origins that may connect beside the server's own; "*" for any. */
   readonly origins: readonly string[];
-  readonly connectionsMax: number;
-  readonly connectionsPerIpMax: number;
-  readonly unauthenticatedMax: number;
+  readonly admissions: Admissions;
+  /** Takes a WebSocket that speaks AMQP; undefined where nobody does. False: there may be no more connections. */
+  readonly amqp?: (socket: AmqpWebSocket, peer: { readonly address: string; readonly port: number }) => boolean;
   /** A log of one connection. */
   readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
 }
 
-interface Entry {
-  readonly socket: WsSocket;
-  readonly address: string;
-  isOpen: boolean;
-}
+/** What whoever speaks AMQP gets: the socket, not yet attached to anybody. */
+export type AmqpWebSocket = Pick<WsSocket, 'attach'> & MessageSocket;
+
+const AMQP_SUBPROTOCOL = 'amqp';
 
 const loopback = new BlockList();
 loopback.addSubnet('127.0.0.0', 8, 'ipv4');
@@ -51,9 +52,7 @@ function isLoopbackName(hostname: string): boolean {
 export class Listener implements ConnectionOwner {
   readonly #options: ListenerOptions;
   readonly #server: WebSocketServer;
-  readonly #connections = new Map<Connection, Entry>();
-  readonly #countByAddress = new Map<string, number>();
-  #unauthenticatedCount = 0;
+  readonly #connections = new Map<Connection, Admission>();
   #nextNumber = 1;
   #isDraining = false;
 
@@ -65,7 +64,7 @@ export class Listener implements ConnectionOwner {
       perMessageDeflate: false,
       allowSynchronousEvents: true,
       // without it ws answers with whatever was asked for first
-      handleProtocols: () => SUBPROTOCOL,
+      handleProtocols: (asked) => (asked.has(SUBPROTOCOL) ? SUBPROTOCOL : AMQP_SUBPROTOCOL),
       maxPayload: options.settings.messageBytesMax + BATCH_OVERHEAD_BYTES,
       maxFragments: FRAGMENTS_MAX,
       maxBufferedChunks: BUFFERED_CHUNKS_MAX,
@@ -90,35 +89,30 @@ export class Listener implements ConnectionOwner {
       const peer = `${address}:${socket.remotePort ?? 0}`;
       const { settings, logFor } = this.#options;
       const wsSocket = new WsSocket(ws, socket, settings.clock, settings.heartbeatMs);
-      const overLimit = this.#overLimit(address);
+      if (ws.protocol !== SUBPROTOCOL) {
+        const isTaken = this.#options.amqp?.(wsSocket, { address, port: socket.remotePort ?? 0 });
+        if (isTaken !== true) wsSocket.close(CloseCode.TooManyConnections, 'too many connections');
+        return;
+      }
+      const remote = { name: peer, address, isLoopback: isLoopback(address) };
+      const overLimit = this.#options.admissions.refusal(address, remote.isLoopback);
       if (overLimit !== undefined) {
         wsSocket.close(CloseCode.TooManyConnections, overLimit);
         return;
       }
-      const remote = { name: peer, address, isLoopback: isLoopback(address) };
       const connection = new Connection(settings, wsSocket, remote, logFor({ connection: number, peer }), this);
-      this.#connections.set(connection, { socket: wsSocket, address, isOpen: false });
-      this.#countByAddress.set(address, (this.#countByAddress.get(address) ?? 0) + 1);
-      this.#unauthenticatedCount++;
+      this.#connections.set(connection, this.#options.admissions.admit(address));
       wsSocket.attach(connection);
     });
   }
 
   opened(connection: Connection): void {
-    const entry = this.#connections.get(connection);
-    if (entry === undefined) return;
-    entry.isOpen = true;
-    this.#unauthenticatedCount--;
+    this.#connections.get(connection)?.opened();
   }
 
   closed(connection: Connection): void {
-    const entry = this.#connections.get(connection);
-    if (entry === undefined) return;
+    this.#connections.get(connection)?.left();
     this.#connections.delete(connection);
-    if (!entry.isOpen) this.#unauthenticatedCount--;
-    const left = (this.#countByAddress.get(entry.address) ?? 1) - 1;
-    if (left > 0) this.#countByAddress.set(entry.address, left);
-    else this.#countByAddress.delete(entry.address);
   }
 
   /** No more connections; those that are there finish what they hold. */
@@ -142,10 +136,10 @@ export class Listener implements ConnectionOwner {
     }
     const asked = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
     if (asked.includes(SUBPROTOCOL)) return undefined;
-    const text =
-      asked.includes('amqp') || asked.join('') === ''
-        ? `AMQP over WebSocket is not spoken by this version; ask for the subprotocol ${SUBPROTOCOL} (docs/protocol.md)`
-        : `unknown subprotocol; ask for ${SUBPROTOCOL} (docs/protocol.md)`;
+    // A widely used browser client asks for none.
+    const isAmqp = asked.includes(AMQP_SUBPROTOCOL) || asked.join('') === '';
+    if (isAmqp && this.#options.amqp !== undefined) return undefined;
+    const text = `unknown subprotocol; ask for ${SUBPROTOCOL} (docs/protocol.md), or for ${AMQP_SUBPROTOCOL} or none to speak AMQP 0-9-1`;
     return { status: 400, text };
   }
 
@@ -162,15 +156,6 @@ export class Listener implements ConnectionOwner {
     if (page.protocol !== 'http:' && page.protocol !== 'https:') return false;
     if (isLoopbackName(server.hostname)) return isLoopbackName(page.hostname);
     return !isLoopback(localAddress) && page.host === host.toLowerCase();
-  }
-
-  #overLimit(address: string): string | undefined {
-    const { connectionsMax, connectionsPerIpMax, unauthenticatedMax } = this.#options;
-    if (this.#connections.size >= connectionsMax) return `more than ${connectionsMax} connections`;
-    if (this.#unauthenticatedCount >= unauthenticatedMax) return `more than ${unauthenticatedMax} connections that have not logged in`;
-    if (!isLoopback(address) && (this.#countByAddress.get(address) ?? 0) >= connectionsPerIpMax)
-      return `more than ${connectionsPerIpMax} connections from one address`;
-    return undefined;
   }
 }
 

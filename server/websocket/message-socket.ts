@@ -21,11 +21,3 @@ export interface SocketHandler {
   onBinary(bytes: Uint8Array): void;
   onClosed(code: number, reason: string): void;
 }
-
-/** Where a connection writes what people may want to know. A pino logger is one. */
-export interface ConnectionLog {
-  debug(fields: object, text: string): void;
-  info(fields: object, text: string): void;
-  warn(fields: object, text: string): void;
-  error(fields: object, text: string): void;
-}

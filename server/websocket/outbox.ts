@@ -4,7 +4,8 @@
 // Refuses: to drop anything, and to wait. Who asks for deliveries looks at `isWritable` first.
 
 import { invariant } from '../../shared/assert.ts';
-import { writeU32 } from '../../shared/bytes.ts';
+import { copyBytes, writeU32 } from '../../shared/bytes.ts';
+import { CHUNK_BYTES_MAX, giveChunk, takeChunk } from '../../shared/chunk-pool.ts';
 import type { AmqpError } from '../../shared/error.ts';
 import {
   CONFIRM_BYTES,
@@ -27,15 +28,12 @@ import {
 import { errorToJson } from '../../shared/protocol/json.ts';
 import { Ring } from '../../shared/ring.ts';
 import { encodeUtf8 } from '../../shared/text.ts';
-import { CHUNK_BYTES_MAX, giveChunk, takeChunk } from './chunk-pool.ts';
 import type { MessageSocket } from './message-socket.ts';
 
 /** security.md: socket send queue 4 MiB, then stop delivering. */
 export const OUTBOX_BYTES_MAX = 4 * 1024 * 1024;
 const PAYLOAD_BYTES_MAX = CHUNK_BYTES_MAX - FRAME_OVERHEAD;
 const NOTHING: Uint8Array = new Uint8Array(0);
-// Below this many bytes a loop beats a view and `set` (50 ns).
-const LOOP_BYTES_MAX = 24;
 
 interface InFlight {
   readonly chunk: Uint8Array;
@@ -95,7 +93,7 @@ export class Outbox {
     const chunk = this.#chunk;
     let at = writeFrameHeader(chunk, this.#at, FrameType.Deliver, handle, payloadBytes);
     at = writeDeliverHead(chunk, at, tag, redelivered, deliveryCount, queueNumber, seq);
-    at = copy(bytes, start, payloadEnd, chunk, at);
+    at = copyBytes(bytes, start, payloadEnd, chunk, at);
     this.#at = writeFrameEnd(chunk, at);
     if (payloadEnd < end) this.#restOfBody(handle, bytes, payloadEnd, end);
   }
@@ -106,7 +104,7 @@ export class Outbox {
     const frame = this.#at;
     let at = writeFrameHeader(this.#chunk, frame, FrameType.Return, handle, 0);
     at = writeReturnHead(this.#chunk, at, seq, code, text);
-    at = copy(bytes, start, partEnd, this.#chunk, at);
+    at = copyBytes(bytes, start, partEnd, this.#chunk, at);
     this.#at = closeFrame(this.#chunk, frame, at);
     if (partEnd < end) this.#restOfBody(handle, bytes, partEnd, end);
   }
@@ -165,7 +163,7 @@ export class Outbox {
       const to = Math.min(end, from + PAYLOAD_BYTES_MAX);
       this.#reserve(FRAME_OVERHEAD + to - from);
       const at = writeFrameHeader(this.#chunk, this.#at, FrameType.Body, handle, to - from);
-      this.#at = writeFrameEnd(this.#chunk, copy(bytes, from, to, this.#chunk, at));
+      this.#at = writeFrameEnd(this.#chunk, copyBytes(bytes, from, to, this.#chunk, at));
     }
   }
 
@@ -214,11 +212,4 @@ export class Outbox {
       this.#drained();
     }
   }
-}
-
-function copy(from: Uint8Array, start: number, end: number, to: Uint8Array, at: number): number {
-  const bytes = end - start;
-  if (bytes > LOOP_BYTES_MAX) to.set(new Uint8Array(from.buffer, from.byteOffset + start, bytes), at);
-  else for (let i = 0; i < bytes; i++) to[at + i] = from[start + i] as number;
-  return at + bytes;
 }

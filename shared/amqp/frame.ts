@@ -83,6 +83,13 @@ export class FrameReader {
     return true;
   }
 
+  /** Forgets what has come: after a frame that cannot be, nobody knows where the next one begins. */
+  reset(): void {
+    this.feed(NOTHING);
+    this.#pending = NOTHING;
+    this.#pendingBytes = 0;
+  }
+
   /** Keeps what is left of the chunk: its owner wants it back. */
   retain(): void {
     this.#chunk = this.#chunk.slice(this.#at);

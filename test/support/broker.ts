@@ -48,7 +48,7 @@ export class TestBroker {
     this.#settings = {
       broker: this.#broker,
       clock: this.clock,
-      login: { check: () => {} },
+      login: { check: () => {}, certified: () => 'guest' },
       product: { product: 'Leveret', version: '0' },
       messageBytesMax: limits.messageBytes ?? defaultLimits.messageBytes,
       handlesMax: 2_047,

@@ -22,7 +22,7 @@ export async function startBuiltBroker(
   environment: Readonly<Record<string, string>> = {},
   flags: readonly string[] = ['--memory'],
 ): Promise<BuiltBroker> {
-  const child = spawn(process.execPath, [SHIM, 'start', '--host', '127.0.0.1', '--http-port', '0', ...flags], {
+  const child = spawn(process.execPath, [SHIM, 'start', '--host', '127.0.0.1', '--http-port', '0', '--amqp-port', '0', ...flags], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...environment },
   });

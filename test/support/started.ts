@@ -42,7 +42,7 @@ export class Started {
     this.child = spawn(process.execPath, [SHIM, 'start', ...words], {
       stdio: ['ignore', 'pipe', 'pipe'],
       cwd: folder,
-      env: { ...process.env, ...environment },
+      env: { ...process.env, LEVERET_AMQP_PORT: '0', ...environment },
     });
     children.push(this.child);
     this.child.stdout?.on('data', (chunk: Buffer) => (this.out += chunk.toString()));

@@ -2,6 +2,7 @@
 // Always: small limits, so that a test can reach them; `stop` fails when a connection or a timer outlives it.
 
 import { Administrator } from '../../server/administrator.ts';
+import { Admissions } from '../../server/broker/admissions.ts';
 import { Broker, defaultLimits } from '../../server/broker/broker.ts';
 import { SystemRandom, SystemTurns } from '../../server/clock.ts';
 import { HttpServer } from '../../server/http/server.ts';
@@ -44,9 +45,7 @@ export class WebSocketServer {
         heartbeatMs: 30_000,
       },
       origins: ['https://listed.example'],
-      connectionsMax: 1000,
-      connectionsPerIpMax: 1000,
-      unauthenticatedMax: 1000,
+      admissions: new Admissions({ connectionsMax: 1000, connectionsPerIpMax: 1000, unauthenticatedMax: 1000 }),
       logFor: () => log,
       ...options,
     });

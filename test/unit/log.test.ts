@@ -2,8 +2,8 @@
 
 import { expect, test } from 'vitest';
 import { Administrator } from '../../server/administrator.ts';
+import type { Remote } from '../../server/broker/login.ts';
 import { createLog, noticesTo } from '../../server/log.ts';
-import type { Remote } from '../../server/websocket/connection.ts';
 import { isLoopback } from '../../server/websocket/listener.ts';
 import { EngineTime } from '../support/engine.ts';
 

@@ -2,6 +2,7 @@
 // undisturbed, and the message it holds in a queue is still there.
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Admissions } from '../../server/broker/admissions.ts';
 import { clientFrame, Opcode, RawWebSocket } from '../support/raw-web-socket.ts';
 import { MESSAGE_BYTES_MAX, WebSocketServer, WINDOW_BYTES } from '../support/web-socket-server.ts';
 
@@ -223,7 +224,9 @@ test('our own Origin, another page of this machine and a listed one may connect'
 });
 
 test('one connection too many is closed with 4530, and room is made when one ends', async () => {
-  const small = await WebSocketServer.start({ connectionsMax: 2, unauthenticatedMax: 1 });
+  const small = await WebSocketServer.start({
+    admissions: new Admissions({ connectionsMax: 2, connectionsPerIpMax: 2, unauthenticatedMax: 1 }),
+  });
   const first = await small.dial();
   expect(await (await small.dial()).closed).toBe(4530); // first has not logged in
   await first.text(hello);

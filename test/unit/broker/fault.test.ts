@@ -30,7 +30,7 @@ test('when the log loses track every session ends with 541, nothing is confirmed
     [541, 'INTERNAL_ERROR - the message log lost track of recent publishes'],
   ]);
   expect([peer.sink.confirmed, peer.sink.refused, isDone]).toEqual([[], [], false]);
-  expect([peer.session.isClosed, other.session.isClosed, engine.broker.sessionCount]).toEqual([true, true, 0]);
+  expect([peer.session.isClosed, other.session.isClosed, engine.broker.connectionCount]).toEqual([true, true, 0]);
   expect(faults).toEqual([cause]);
   expect(engine.notices.map(({ kind, severity }) => `${kind} ${severity}`)).toEqual(['log.unknown error']);
   expect(() => engine.connect()).toThrow('INTERNAL_ERROR - the broker is closed');

@@ -1,0 +1,472 @@
+// One AMQP connection: a byte stream in, channels out. Its phases, its end, and the one place where errors become closes. hot
+//
+//   Header ► Start ► Tune ► Opening ► Open        handshake.ts has what each asks of the client; 10 s for all of it
+//   any of them ► Closing ► Closed                Closing: we have said connection.close and wait for close-ok; all else is dropped
+//
+// Always: (1) whatever is thrown while a frame is handled is translated in `#thrown` and nowhere else; (2) frames are carried out in their order: one
+// that must wait holds up all behind it, and the socket is not read meanwhile; (3) when it ends, what its channels held is back and its exclusive
+// queues are gone before the peer can see the end; (4) one connection's end touches no other.
+// RabbitMQ differs: it stops reading a connection that is blocked, so that not even a close is heard there.
+
+import { FrameReader, FrameType, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
+import { HotKey } from '../../shared/amqp/hot.ts';
+import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
+import type { MethodName } from '../../shared/amqp/spec.ts';
+import { invariant } from '../../shared/assert.ts';
+import { readU32 } from '../../shared/bytes.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { Ring } from '../../shared/ring.ts';
+import type { Broker, Identity } from '../broker/broker.ts';
+import { LOGIN_DELAY_MS, type Login } from '../broker/login.ts';
+import type { Clock, ConnectionLog, Timer } from '../ports.ts';
+import { unexpected } from './assembly.ts';
+import type { ByteHandler, ByteSocket } from './byte-socket.ts';
+import { Channel, type ChannelHost } from './channel.ts';
+import { isHard, replyText } from './errors.ts';
+import {
+  type AmqpRemote,
+  CHANNEL_MAX,
+  ClientProperties,
+  checkTune,
+  FRAME_MAX,
+  FRAME_MAX_BEFORE_TUNE,
+  HEARTBEAT_SECONDS,
+  logIn,
+  loginRefused,
+  type Product,
+  startFields,
+} from './handshake.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { take } from './incoming.ts';
+import { Outbox } from './outbox.ts';
+
+const HANDSHAKE_MS_MAX = 10_000;
+/** For the answer to a close of ours. */
+const CLOSE_MS_MAX = 5_000;
+
+const Phase = { Header: 0, Start: 1, Refused: 2, Tune: 3, Opening: 4, Open: 5, Closing: 6, Closed: 7 } as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+const edges: { readonly [From in Phase]: readonly Phase[] } = {
+  [Phase.Header]: [Phase.Start, Phase.Closing, Phase.Closed],
+  [Phase.Start]: [Phase.Refused, Phase.Tune, Phase.Closing, Phase.Closed],
+  [Phase.Refused]: [Phase.Closing, Phase.Closed],
+  [Phase.Tune]: [Phase.Opening, Phase.Closing, Phase.Closed],
+  [Phase.Opening]: [Phase.Open, Phase.Closing, Phase.Closed],
+  [Phase.Open]: [Phase.Closing, Phase.Closed],
+  [Phase.Closing]: [Phase.Closed],
+  [Phase.Closed]: [],
+};
+
+/** Why input is not carried out. */
+const Hold = { Reply: 1, Alarm: 2 } as const;
+
+/** What all AMQP connections of a server share. */
+export interface AmqpSettings {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly login: Login;
+  readonly product: Product;
+  readonly messageBytesMax: number;
+}
+
+/** Told what a listener must count. */
+export interface AmqpConnectionOwner {
+  opened(connection: AmqpConnection): void;
+  closed(connection: AmqpConnection): void;
+}
+
+export class AmqpConnection implements ByteHandler, ChannelHost {
+  readonly broker: Broker;
+  readonly outbox: Outbox;
+  readonly messageBytesMax: number;
+  identity: Identity = { user: '', vhost: '', name: '' };
+  isCancelNotified = false;
+  isDraining = false;
+  assemblingBytes = 0;
+  readonly #settings: AmqpSettings;
+  readonly #socket: ByteSocket;
+  readonly #remote: AmqpRemote;
+  readonly #log: ConnectionLog;
+  readonly #owner: AmqpConnectionOwner;
+  readonly #reader = new FrameReader(FRAME_MAX_BEFORE_TUNE);
+  readonly #channels = new Map<number, Channel>();
+  #header: number[] = [];
+  #client = new ClientProperties(new Map());
+  #channelMax = CHANNEL_MAX;
+  #phase: Phase = Phase.Header;
+  #timer: Timer | undefined;
+  #heartbeat: Heartbeat | undefined;
+  /** Hold bits. */
+  #holds = 0;
+  /** The frame that the reader shows is to be carried out again. */
+  #isShownAgain = false;
+  #isPumping = false;
+  /** What came while input was held: at most what one read of the socket brings. */
+  readonly #heldChunks = new Ring<Uint8Array>(2);
+  #isToldBlocked = false;
+
+  constructor(settings: AmqpSettings, socket: ByteSocket, remote: AmqpRemote, log: ConnectionLog, owner: AmqpConnectionOwner) {
+    this.#settings = settings;
+    this.broker = settings.broker;
+    this.messageBytesMax = settings.messageBytesMax;
+    this.#socket = socket;
+    this.#remote = remote;
+    this.#log = log;
+    this.#owner = owner;
+    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.#drained());
+    this.#wait(HANDSHAKE_MS_MAX, () => {
+      this.#log.info({}, 'handshake not finished within 10 seconds');
+      this.#end();
+    });
+  }
+
+  /** Deliveries that the peer still holds. */
+  get unackedCount(): number {
+    let count = 0;
+    for (const channel of this.#channels.values()) if (channel.isOpen) count += channel.session.unackedCount;
+    return count;
+  }
+
+  // Bytes in.
+
+  onBytes(chunk: Uint8Array): void {
+    this.#heartbeat?.heard();
+    if (this.#holds !== 0 || this.#isPumping) {
+      this.#heldChunks.push(chunk);
+      return;
+    }
+    let rest = chunk;
+    if (this.#phase === Phase.Header) {
+      const taken = this.#takeHeader(chunk);
+      if (this.#phase === Phase.Header || this.#phase === Phase.Closed) return;
+      rest = chunk.subarray(taken);
+    }
+    this.#reader.feed(rest);
+    this.#pump();
+  }
+
+  onClosed(): void {
+    if (this.#phase === Phase.Closed) return;
+    if (this.#phase === Phase.Open) this.#log.debug({}, 'the peer hung up without closing the connection');
+    this.#release();
+  }
+
+  /** Carries out frames until there are none, or one has to wait. */
+  #pump(): void {
+    this.#isPumping = true;
+    do {
+      if (this.#isShownAgain) {
+        this.#isShownAgain = false;
+        this.#frame();
+      }
+      while (this.#holds === 0 && this.#hasNext()) this.#frame();
+    } while (this.#holds === 0 && this.#feedHeld());
+    this.#isPumping = false;
+    if (this.#phase === Phase.Closed) return;
+    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = this.#holds !== 0;
+    if (this.#holds !== 0) this.#socket.pause();
+  }
+
+  #hasNext(): boolean {
+    if (this.#phase === Phase.Closed) return false;
+    try {
+      return this.#reader.next();
+    } catch (error) {
+      this.#endReading(error);
+      return false;
+    }
+  }
+
+  #feedHeld(): boolean {
+    const chunk = this.#heldChunks.shift();
+    if (chunk === undefined || this.#phase === Phase.Closed) return false;
+    this.#reader.feed(chunk);
+    return true;
+  }
+
+  /** A frame that cannot be read: what follows it cannot be either. */
+  #endReading(error: unknown): void {
+    this.#reader.reset();
+    if (this.#phase === Phase.Closing) this.#end();
+    else this.fail(error, 0); // a close-ok may still come, in a chunk of its own
+  }
+
+  #frame(): void {
+    try {
+      this.#carryOut();
+    } catch (error) {
+      this.#thrown(error);
+    }
+  }
+
+  #carryOut(): void {
+    const reader = this.#reader;
+    if (this.#phase === Phase.Open && reader.channel !== 0 && reader.type !== FrameType.Heartbeat) {
+      const channel = this.#channels.get(reader.channel);
+      if (channel?.isOpen) {
+        if (!take(channel, reader)) this.#hold(Hold.Reply);
+        return;
+      }
+      this.#outside(reader.channel, channel);
+      return;
+    }
+    if (reader.type === FrameType.Heartbeat) {
+      if (reader.channel !== 0) throw unexpected(`unexpected heartbeat on channel ${reader.channel}`);
+      return;
+    }
+    if (reader.type !== FrameType.Method || reader.channel !== 0) {
+      if (this.#phase === Phase.Closing) return;
+      throw unexpected(`unexpected frame of type ${reader.type} on channel ${reader.channel}`);
+    }
+    this.#method(decodeMethod(reader.bytes, reader.payloadStart, reader.payloadEnd));
+  }
+
+  // Channels.
+
+  /** A frame on a number whose channel is not open, or is being closed. */
+  #outside(number: number, channel: Channel | undefined): void {
+    const { type, bytes, payloadStart, payloadEnd } = this.#reader;
+    const method = type === FrameType.Method ? decodeMethod(bytes, payloadStart, payloadEnd) : undefined;
+    if (channel !== undefined) {
+      if (method?.name === 'channel.close-ok') channel.end();
+      else if (method?.name === 'channel.close') this.#channelClosed(channel);
+      return;
+    }
+    if (method?.name === 'channel.open') this.#openChannel(number);
+    else if (method?.name === 'channel.close-ok')
+      return; // to a close that crossed the client's own
+    else throw new AmqpError(ReplyCode.ChannelError, "expected 'channel.open'");
+  }
+
+  #openChannel(number: number): void {
+    if (this.#channels.size >= this.#channelMax) {
+      const text = `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${this.#channelMax})`;
+      throw new AmqpError(ReplyCode.NotAllowed, text);
+    }
+    const channel = new Channel(number, this);
+    this.#channels.set(number, channel);
+    channel.reply('channel.open-ok', {});
+  }
+
+  #channelClosed(channel: Channel): void {
+    channel.end();
+    this.#send('channel.close-ok', {}, channel.number);
+  }
+
+  ended(channel: Channel): void {
+    this.#channels.delete(channel.number);
+    this.#unhold(Hold.Reply);
+    this.#unhold(Hold.Alarm); // the alarm's end may have been told to that channel alone
+  }
+
+  // What channel 0 says.
+
+  #method(method: Method): void {
+    if (method.name === 'connection.close-ok' && this.#phase === Phase.Closing) {
+      this.#end();
+      return;
+    }
+    if (method.name === 'connection.close') {
+      this.#closeAsked();
+      return;
+    }
+    if (this.#phase === Phase.Closing) return;
+    if (this.#phase === Phase.Start && method.name === 'connection.start-ok') this.#startOk(method.fields);
+    else if (this.#phase === Phase.Tune && method.name === 'connection.tune-ok') this.#tuneOk(method.fields);
+    else if (this.#phase === Phase.Opening && method.name === 'connection.open') this.#open(method.fields);
+    else if (this.#phase === Phase.Open && method.name === 'connection.update-secret') this.#send('connection.update-secret-ok', {});
+    else if (this.#phase !== Phase.Refused) throw new AmqpError(ReplyCode.CommandInvalid, `unexpected method ${method.name}`);
+  }
+
+  /** The first eight bytes. Answers how many of the chunk they were. */
+  #takeHeader(chunk: Uint8Array): number {
+    let taken = 0;
+    while (taken < chunk.length && this.#header.length < PROTOCOL_HEADER.length) {
+      const octet = chunk[taken++] as number;
+      this.#header.push(octet);
+      if (octet === PROTOCOL_HEADER[this.#header.length - 1]) continue;
+      // Another protocol, or another version of this one: told what is spoken here (AMQP 0-9-1, 4.2.2).
+      this.#socket.write(Uint8Array.from(PROTOCOL_HEADER), () => undefined);
+      this.#end();
+      return taken;
+    }
+    if (this.#header.length < PROTOCOL_HEADER.length) return taken;
+    this.#transition(Phase.Start);
+    this.#send('connection.start', startFields(this.#settings.product, this.#remote.certifiedName !== undefined));
+    return taken;
+  }
+
+  #startOk(fields: MethodFields<'connection.start-ok'>): void {
+    this.#client = new ClientProperties(fields.clientProperties);
+    this.isCancelNotified = this.#client.can('consumer_cancel_notify');
+    try {
+      const user = logIn(this.#settings.login, fields, this.#remote);
+      this.identity = { user, vhost: '', name: this.#client.name ?? this.#remote.name };
+    } catch (error) {
+      if (!(error instanceof AmqpError) || error.code !== ReplyCode.AccessRefused) throw error;
+      this.#log.warn({ reason: error.message }, 'login refused');
+      this.#transition(Phase.Refused);
+      this.#wait(LOGIN_DELAY_MS, () => this.#refused(fields.mechanism));
+      return;
+    }
+    this.#transition(Phase.Tune);
+    this.#send('connection.tune', { channelMax: CHANNEL_MAX, frameMax: FRAME_MAX, heartbeat: HEARTBEAT_SECONDS });
+  }
+
+  #refused(mechanism: string): void {
+    if (this.#client.can('authentication_failure_close')) this.fail(loginRefused(mechanism), 0);
+    else this.#end();
+  }
+
+  #tuneOk(fields: MethodFields<'connection.tune-ok'>): void {
+    checkTune(fields);
+    this.#channelMax = fields.channelMax;
+    this.outbox.frameMax = fields.frameMax;
+    this.#reader.frameMax = fields.frameMax;
+    this.#heartbeat = new Heartbeat(this.#settings.clock, this.outbox, fields.heartbeat, () => {
+      this.#log.warn({ heartbeatSeconds: fields.heartbeat }, 'the peer missed two heartbeats');
+      this.#release();
+      this.#socket.destroy();
+    });
+    this.#transition(Phase.Opening);
+  }
+
+  #open({ virtualHost }: MethodFields<'connection.open'>): void {
+    if (this.broker.vhost(virtualHost) === undefined) throw new AmqpError(ReplyCode.NotAllowed, `vhost ${virtualHost} not found`);
+    this.identity = { ...this.identity, vhost: virtualHost };
+    this.#transition(Phase.Open);
+    this.#timer?.cancel();
+    this.#owner.opened(this);
+    this.#log.debug({ user: this.identity.user, vhost: virtualHost, client: this.#client.name }, 'logged in');
+    this.#send('connection.open-ok', {});
+  }
+
+  // Holding back.
+
+  goOn(): void {
+    this.#unhold(Hold.Reply);
+  }
+
+  blocked(reason: string | undefined): void {
+    if (reason !== undefined && !this.#isToldBlocked) {
+      this.#isToldBlocked = true;
+      if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason });
+    } else if (reason === undefined && this.#isToldBlocked) {
+      this.#isToldBlocked = false;
+      if (this.#client.can('connection.blocked')) this.#send('connection.unblocked', {});
+      this.#unhold(Hold.Alarm);
+    }
+  }
+
+  holdPublisher(): void {
+    this.#hold(Hold.Alarm);
+  }
+
+  #hold(why: number): void {
+    this.#holds |= why;
+    if (why === Hold.Reply) this.#isShownAgain = true;
+  }
+
+  #unhold(why: number): void {
+    if ((this.#holds & why) === 0) return;
+    this.#holds &= ~why;
+    if (this.#holds !== 0 || this.#isPumping || this.#phase === Phase.Closed) return;
+    this.#pump();
+    if (this.#holds === 0) this.#socket.resume();
+  }
+
+  #drained(): void {
+    for (const channel of this.#channels.values()) if (channel.isOpen) channel.session.resume();
+  }
+
+  // Ends.
+
+  /** Tells nobody, for AMQP has no word for it: consumers get nothing more, and settle what they hold. */
+  drain(): void {
+    this.isDraining = true;
+  }
+
+  shutDown(reason: string): void {
+    this.fail(new AmqpError(ReplyCode.ConnectionForced, `broker forced connection closure with reason '${reason}'`), 0);
+  }
+
+  /** What carrying out a frame has thrown: a soft error of an open channel closes that, anything else the connection. */
+  #thrown(error: unknown): void {
+    const { type, channel: number, bytes, payloadStart, payloadEnd } = this.#reader;
+    const channel = this.#channels.get(number);
+    let key: number = channel === undefined ? 0 : HotKey.Publish; // content belongs to it
+    if (type === FrameType.Method) key = payloadEnd - payloadStart >= 4 ? readU32(bytes, payloadStart) : 0;
+    if (error instanceof AmqpError && !isHard(error.code) && channel?.isOpen) {
+      this.#log.debug({ channel: number, code: error.code, reason: error.message }, 'channel closed for what its client did');
+      channel.fail(error, key);
+    } else this.fail(error, key);
+  }
+
+  fail(error: unknown, key: number): void {
+    if (this.#phase === Phase.Closed || this.#phase === Phase.Closing) return;
+    const isOurs = !(error instanceof AmqpError) || error.code === ReplyCode.InternalError;
+    if (isOurs) this.#log.error({ err: error }, 'internal error: the connection is closed');
+    else if (error.code === ReplyCode.ConnectionForced) this.#log.info({ reason: error.message }, 'the connection is closed');
+    else this.#log.warn({ code: error.code, reason: error.message }, 'the connection is closed for what its peer sent');
+    const told = error instanceof AmqpError ? error : new AmqpError(ReplyCode.InternalError, 'see the log of the server');
+    const wasSilent = this.#phase === Phase.Header;
+    this.#giveBack();
+    this.#transition(Phase.Closing);
+    if (wasSilent) {
+      this.#end(); // nobody who understands it is there
+      return;
+    }
+    const fields = { replyCode: told.code, replyText: replyText(told), failedClassId: key >>> 16, failedMethodId: key & 0xffff };
+    this.#send('connection.close', fields);
+    this.#wait(CLOSE_MS_MAX, () => this.#end());
+    if (this.#holds === 0) return;
+    this.#holds = 0;
+    this.#isShownAgain = false;
+    if (!this.#isPumping) this.#pump();
+    this.#socket.resume(); // for close-ok
+  }
+
+  /** The client closes, whatever we were about. */
+  #closeAsked(): void {
+    this.#giveBack();
+    this.#send('connection.close-ok', {});
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#phase === Phase.Closed) return;
+    this.outbox.flush();
+    this.#release();
+    this.#socket.end();
+  }
+
+  /** Everything this connection held goes back. */
+  #giveBack(): void {
+    for (const channel of [...this.#channels.values()]) channel.end();
+    if (this.#phase === Phase.Open) this.broker.releaseOwner(this);
+  }
+
+  #release(): void {
+    this.#giveBack();
+    this.#transition(Phase.Closed);
+    this.#timer?.cancel();
+    this.#heartbeat?.end();
+    this.#owner.closed(this);
+  }
+
+  #wait(ms: number, then: () => void): void {
+    const { clock } = this.#settings;
+    this.#timer?.cancel();
+    this.#timer = clock.setTimer(clock.now() + ms, then);
+  }
+
+  #send<Name extends MethodName>(name: Name, fields: MethodFields<Name>, channel = 0): void {
+    this.outbox.frame(methodFrame(channel, name, fields));
+    this.outbox.flush();
+  }
+
+  #transition(to: Phase): void {
+    invariant(edges[this.#phase].includes(to), `a connection does not go from phase ${this.#phase} to ${to}`);
+    this.#phase = to;
+  }
+}

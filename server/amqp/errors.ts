@@ -1,0 +1,28 @@
+// How bad an error is, which AMQP's reply code decides, and how its text fits the wire.
+// Always: a soft error closes the channel, a hard one the connection (AMQP 0-9-1, 1.2, and RabbitMQ's documentation on channels).
+// Refuses: to send anything; channel.ts and connection.ts do.
+
+import { type AmqpError, ReplyCode } from '../../shared/error.ts';
+import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
+
+const SOFT: ReadonlySet<number> = new Set([
+  ReplyCode.ContentTooLarge,
+  ReplyCode.NoRoute,
+  ReplyCode.NoConsumers,
+  ReplyCode.AccessRefused,
+  ReplyCode.NotFound,
+  ReplyCode.ResourceLocked,
+  ReplyCode.PreconditionFailed,
+]);
+
+export function isHard(code: number): boolean {
+  return !SOFT.has(code);
+}
+
+/** The text of a close: a short string, so what does not fit is cut, with dots as RabbitMQ has them. */
+export function replyText({ message }: AmqpError): string {
+  if (utf8Length(message) <= SHORT_STRING_BYTES_MAX) return message;
+  let text = message.slice(0, SHORT_STRING_BYTES_MAX - 3);
+  while (utf8Length(text) > SHORT_STRING_BYTES_MAX - 3) text = text.slice(0, -1);
+  return `${text}...`;
+}
