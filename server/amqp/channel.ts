@@ -256,7 +256,14 @@ export class Channel implements SessionSink {
     });
   }
 
-  /** Its client is done with it, or the connection is. */
+  /** Its client closes it. */
+  closeAsked(): void {
+    this.end();
+    this.host.outbox.frame(methodFrame(this.number, 'channel.close-ok', {}));
+    this.host.outbox.flush();
+  }
+
+  /** It is done with, or the connection is. */
   end(): void {
     if (this.#phase === Phase.Closed) return;
     const wasOpen = this.#phase === Phase.Open;

@@ -17,14 +17,16 @@ import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { Ring } from '../../shared/ring.ts';
 import type { Broker, Identity } from '../broker/broker.ts';
-import { LOGIN_DELAY_MS, type Login } from '../broker/login.ts';
-import type { Clock, ConnectionLog, Timer } from '../ports.ts';
+import { LOGIN_DELAY_MS } from '../broker/login.ts';
+import type { ConnectionLog, Timer } from '../ports.ts';
 import { unexpected } from './assembly.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
-import { Channel, type ChannelHost } from './channel.ts';
-import { isHard, replyText } from './errors.ts';
+import type { Channel, ChannelHost } from './channel.ts';
+import { Channels } from './channels.ts';
+import { isHard, logEnd, replyText } from './errors.ts';
 import {
   type AmqpRemote,
+  type AmqpSettings,
   CHANNEL_MAX,
   ClientProperties,
   checkTune,
@@ -33,41 +35,20 @@ import {
   HEARTBEAT_SECONDS,
   logIn,
   loginRefused,
-  type Product,
+  ProtocolHeader,
   startFields,
 } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { take } from './incoming.ts';
 import { Outbox } from './outbox.ts';
+import { edges, Phase } from './phase.ts';
 
 const HANDSHAKE_MS_MAX = 10_000;
 /** For the answer to a close of ours. */
 const CLOSE_MS_MAX = 5_000;
 
-const Phase = { Header: 0, Start: 1, Refused: 2, Tune: 3, Opening: 4, Open: 5, Closing: 6, Closed: 7 } as const;
-type Phase = (typeof Phase)[keyof typeof Phase];
-const edges: { readonly [From in Phase]: readonly Phase[] } = {
-  [Phase.Header]: [Phase.Start, Phase.Closing, Phase.Closed],
-  [Phase.Start]: [Phase.Refused, Phase.Tune, Phase.Closing, Phase.Closed],
-  [Phase.Refused]: [Phase.Closing, Phase.Closed],
-  [Phase.Tune]: [Phase.Opening, Phase.Closing, Phase.Closed],
-  [Phase.Opening]: [Phase.Open, Phase.Closing, Phase.Closed],
-  [Phase.Open]: [Phase.Closing, Phase.Closed],
-  [Phase.Closing]: [Phase.Closed],
-  [Phase.Closed]: [],
-};
-
 /** Why input is not carried out. */
 const Hold = { Reply: 1, Alarm: 2 } as const;
-
-/** What all AMQP connections of a server share. */
-export interface AmqpSettings {
-  readonly broker: Broker;
-  readonly clock: Clock;
-  readonly login: Login;
-  readonly product: Product;
-  readonly messageBytesMax: number;
-}
 
 /** Told what a listener must count. */
 export interface AmqpConnectionOwner {
@@ -89,10 +70,9 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   readonly #log: ConnectionLog;
   readonly #owner: AmqpConnectionOwner;
   readonly #reader = new FrameReader(FRAME_MAX_BEFORE_TUNE);
-  readonly #channels = new Map<number, Channel>();
-  #header: number[] = [];
+  readonly #channels = new Channels(this, CHANNEL_MAX);
+  readonly #header = new ProtocolHeader();
   #client = new ClientProperties(new Map());
-  #channelMax = CHANNEL_MAX;
   #phase: Phase = Phase.Header;
   #timer: Timer | undefined;
   #heartbeat: Heartbeat | undefined;
@@ -113,7 +93,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#remote = remote;
     this.#log = log;
     this.#owner = owner;
-    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.#drained());
+    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.#channels.resume());
     this.#wait(HANDSHAKE_MS_MAX, () => {
       this.#log.info({}, 'handshake not finished within 10 seconds');
       this.#end();
@@ -122,9 +102,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   /** Deliveries that the peer still holds. */
   get unackedCount(): number {
-    let count = 0;
-    for (const channel of this.#channels.values()) if (channel.isOpen) count += channel.session.unackedCount;
-    return count;
+    return this.#channels.unackedCount;
   }
 
   // Bytes in.
@@ -135,12 +113,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
       this.#heldChunks.push(chunk);
       return;
     }
-    let rest = chunk;
-    if (this.#phase === Phase.Header) {
-      const taken = this.#takeHeader(chunk);
-      if (this.#phase === Phase.Header || this.#phase === Phase.Closed) return;
-      rest = chunk.subarray(taken);
-    }
+    const rest = this.#phase === Phase.Header ? this.#takeHeader(chunk) : chunk;
+    if (rest === undefined) return;
     this.#reader.feed(rest);
     this.#pump();
   }
@@ -202,12 +176,9 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   #carryOut(): void {
     const reader = this.#reader;
     if (this.#phase === Phase.Open && reader.channel !== 0 && reader.type !== FrameType.Heartbeat) {
-      const channel = this.#channels.get(reader.channel);
-      if (channel?.isOpen) {
-        if (!take(channel, reader)) this.#hold(Hold.Reply);
-        return;
-      }
-      this.#outside(reader.channel, channel);
+      const channel = this.#channels.find(reader.channel);
+      if (channel === undefined) this.#channels.takeOutside(reader);
+      else if (!take(channel, reader)) this.#hold(Hold.Reply);
       return;
     }
     if (reader.type === FrameType.Heartbeat) {
@@ -221,40 +192,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#method(decodeMethod(reader.bytes, reader.payloadStart, reader.payloadEnd));
   }
 
-  // Channels.
-
-  /** A frame on a number whose channel is not open, or is being closed. */
-  #outside(number: number, channel: Channel | undefined): void {
-    const { type, bytes, payloadStart, payloadEnd } = this.#reader;
-    const method = type === FrameType.Method ? decodeMethod(bytes, payloadStart, payloadEnd) : undefined;
-    if (channel !== undefined) {
-      if (method?.name === 'channel.close-ok') channel.end();
-      else if (method?.name === 'channel.close') this.#channelClosed(channel);
-      return;
-    }
-    if (method?.name === 'channel.open') this.#openChannel(number);
-    else if (method?.name === 'channel.close-ok')
-      return; // to a close that crossed the client's own
-    else throw new AmqpError(ReplyCode.ChannelError, "expected 'channel.open'");
-  }
-
-  #openChannel(number: number): void {
-    if (this.#channels.size >= this.#channelMax) {
-      const text = `number of channels opened (${this.#channels.size}) has reached the negotiated channel_max (${this.#channelMax})`;
-      throw new AmqpError(ReplyCode.NotAllowed, text);
-    }
-    const channel = new Channel(number, this);
-    this.#channels.set(number, channel);
-    channel.reply('channel.open-ok', {});
-  }
-
-  #channelClosed(channel: Channel): void {
-    channel.end();
-    this.#send('channel.close-ok', {}, channel.number);
-  }
-
   ended(channel: Channel): void {
-    this.#channels.delete(channel.number);
+    this.#channels.forget(channel);
     this.#unhold(Hold.Reply);
     this.#unhold(Hold.Alarm); // the alarm's end may have been told to that channel alone
   }
@@ -278,22 +217,18 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     else if (this.#phase !== Phase.Refused) throw new AmqpError(ReplyCode.CommandInvalid, `unexpected method ${method.name}`);
   }
 
-  /** The first eight bytes. Answers how many of the chunk they were. */
-  #takeHeader(chunk: Uint8Array): number {
-    let taken = 0;
-    while (taken < chunk.length && this.#header.length < PROTOCOL_HEADER.length) {
-      const octet = chunk[taken++] as number;
-      this.#header.push(octet);
-      if (octet === PROTOCOL_HEADER[this.#header.length - 1]) continue;
+  /** The first eight bytes. Answers what follows them in the chunk; undefined when there is no more to do with it. */
+  #takeHeader(chunk: Uint8Array): Uint8Array | undefined {
+    const rest = this.#header.take(chunk);
+    if (rest === 'wrong') {
       // Another protocol, or another version of this one: told what is spoken here (AMQP 0-9-1, 4.2.2).
       this.#socket.write(Uint8Array.from(PROTOCOL_HEADER), () => undefined);
       this.#end();
-      return taken;
     }
-    if (this.#header.length < PROTOCOL_HEADER.length) return taken;
+    if (rest === 'wrong' || rest === 'short') return undefined;
     this.#transition(Phase.Start);
     this.#send('connection.start', startFields(this.#settings.product, this.#remote.certifiedName !== undefined));
-    return taken;
+    return rest;
   }
 
   #startOk(fields: MethodFields<'connection.start-ok'>): void {
@@ -320,7 +255,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   #tuneOk(fields: MethodFields<'connection.tune-ok'>): void {
     checkTune(fields);
-    this.#channelMax = fields.channelMax;
+    this.#channels.max = fields.channelMax;
     this.outbox.frameMax = fields.frameMax;
     this.#reader.frameMax = fields.frameMax;
     this.#heartbeat = new Heartbeat(this.#settings.clock, this.outbox, fields.heartbeat, () => {
@@ -375,10 +310,6 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#holds === 0) this.#socket.resume();
   }
 
-  #drained(): void {
-    for (const channel of this.#channels.values()) if (channel.isOpen) channel.session.resume();
-  }
-
   // Ends.
 
   /** Tells nobody, for AMQP has no word for it: consumers get nothing more, and settle what they hold. */
@@ -393,10 +324,10 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   /** What carrying out a frame has thrown: a soft error of an open channel closes that, anything else the connection. */
   #thrown(error: unknown): void {
     const { type, channel: number, bytes, payloadStart, payloadEnd } = this.#reader;
-    const channel = this.#channels.get(number);
+    const channel = this.#channels.find(number);
     let key: number = channel === undefined ? 0 : HotKey.Publish; // content belongs to it
     if (type === FrameType.Method) key = payloadEnd - payloadStart >= 4 ? readU32(bytes, payloadStart) : 0;
-    if (error instanceof AmqpError && !isHard(error.code) && channel?.isOpen) {
+    if (error instanceof AmqpError && !isHard(error.code) && channel !== undefined) {
       this.#log.debug({ channel: number, code: error.code, reason: error.message }, 'channel closed for what its client did');
       channel.fail(error, key);
     } else this.fail(error, key);
@@ -404,11 +335,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   fail(error: unknown, key: number): void {
     if (this.#phase === Phase.Closed || this.#phase === Phase.Closing) return;
-    const isOurs = !(error instanceof AmqpError) || error.code === ReplyCode.InternalError;
-    if (isOurs) this.#log.error({ err: error }, 'internal error: the connection is closed');
-    else if (error.code === ReplyCode.ConnectionForced) this.#log.info({ reason: error.message }, 'the connection is closed');
-    else this.#log.warn({ code: error.code, reason: error.message }, 'the connection is closed for what its peer sent');
-    const told = error instanceof AmqpError ? error : new AmqpError(ReplyCode.InternalError, 'see the log of the server');
+    const told = logEnd(this.#log, error);
     const wasSilent = this.#phase === Phase.Header;
     this.#giveBack();
     this.#transition(Phase.Closing);
@@ -442,7 +369,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   /** Everything this connection held goes back. */
   #giveBack(): void {
-    for (const channel of [...this.#channels.values()]) channel.end();
+    this.#channels.end();
     if (this.#phase === Phase.Open) this.broker.releaseOwner(this);
   }
 

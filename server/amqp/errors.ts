@@ -1,9 +1,10 @@
 // How bad an error is, which AMQP's reply code decides, and how its text fits the wire.
 // Always: a soft error closes the channel, a hard one the connection (AMQP 0-9-1, 1.2, and RabbitMQ's documentation on channels).
-// Refuses: to send anything; channel.ts and connection.ts do.
+// Refuses: to send anything; channel.ts and connection.ts do. Our own faults are logged, and told as 541 without what they were.
 
-import { type AmqpError, ReplyCode } from '../../shared/error.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
+import type { ConnectionLog } from '../ports.ts';
 
 const SOFT: ReadonlySet<number> = new Set([
   ReplyCode.ContentTooLarge,
@@ -25,4 +26,16 @@ export function replyText({ message }: AmqpError): string {
   let text = message.slice(0, SHORT_STRING_BYTES_MAX - 3);
   while (utf8Length(text) > SHORT_STRING_BYTES_MAX - 3) text = text.slice(0, -1);
   return `${text}...`;
+}
+
+/** Logs why a connection ends, and answers what its peer is told of it. */
+export function logEnd(log: ConnectionLog, error: unknown): AmqpError {
+  if (!(error instanceof AmqpError) || error.code === ReplyCode.InternalError) {
+    log.error({ err: error }, 'internal error: the connection is closed');
+    return error instanceof AmqpError ? error : new AmqpError(ReplyCode.InternalError, 'see the log of the server');
+  }
+  const { code, message: reason } = error;
+  if (code === ReplyCode.ConnectionForced) log.info({ reason }, 'the connection is closed');
+  else log.warn({ code, reason }, 'the connection is closed for what its peer sent');
+  return error;
 }

@@ -6,12 +6,14 @@
 // Always: a tune-ok above what was offered, or a frame below AMQP's minimum, is refused with RabbitMQ's text (530).
 // Refuses: to hold a connection's life; connection.ts does, and asks here.
 
-import { FRAME_MIN_SIZE } from '../../shared/amqp/frame.ts';
+import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
 import type { MethodFields } from '../../shared/amqp/methods.ts';
 import type { FieldTable, FieldValue } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { encodeUtf8 } from '../../shared/text.ts';
+import type { Broker } from '../broker/broker.ts';
 import type { Login, Remote } from '../broker/login.ts';
+import type { Clock } from '../ports.ts';
 import { mechanisms, readAmqplain, readPlain } from './sasl.ts';
 
 /** security.md, 3. */
@@ -45,6 +47,15 @@ export interface Product {
   readonly version: string;
 }
 
+/** What all AMQP connections of a server share. */
+export interface AmqpSettings {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly login: Login;
+  readonly product: Product;
+  readonly messageBytesMax: number;
+}
+
 export function startFields({ product, version }: Product, isCertified: boolean): MethodFields<'connection.start'> {
   const properties: FieldTable = new Map<string, FieldValue>([
     ['capabilities', new Map<string, FieldValue>(CAPABILITIES.map((name) => [name, true]))],
@@ -63,6 +74,20 @@ export function startFields({ product, version }: Product, isCertified: boolean)
     mechanisms: encodeUtf8(mechanisms(isCertified)),
     locales: encodeUtf8('en_US'),
   };
+}
+
+/** The eight bytes that come first, in whatever parts. */
+export class ProtocolHeader {
+  #matched = 0;
+
+  /** What follows them in `chunk`; `wrong` where a byte is not theirs, `short` where there are more to come. */
+  take(chunk: Uint8Array): Uint8Array | 'wrong' | 'short' {
+    for (let at = 0; at < chunk.length; at++) {
+      if (chunk[at] !== PROTOCOL_HEADER[this.#matched]) return 'wrong';
+      if (++this.#matched === PROTOCOL_HEADER.length) return chunk.subarray(at + 1);
+    }
+    return 'short';
+  }
 }
 
 /** What a client says it can do, and its name for people. */

@@ -8,8 +8,8 @@ import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from
 import type { Admission, Admissions } from '../broker/admissions.ts';
 import type { ConnectionLog } from '../ports.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
-import { AmqpConnection, type AmqpConnectionOwner, type AmqpSettings } from './connection.ts';
-import type { AmqpRemote } from './handshake.ts';
+import { AmqpConnection, type AmqpConnectionOwner } from './connection.ts';
+import type { AmqpRemote, AmqpSettings } from './handshake.ts';
 import { NetSocket } from './net-socket.ts';
 
 const TLS_HANDSHAKE_MS_MAX = 5_000; // security.md, 3

@@ -203,8 +203,8 @@ const refusals: readonly [what: string, headers: Record<string, string>, status:
   ['an Origin that only looks like ours', { Origin: 'http://127.0.0.1.evil.example' }, 403, /may not connect/],
   ['a name that was rebound to loopback', { Host: 'evil.example:80', Origin: 'http://evil.example:80' }, 403, /may not connect/],
   ['the Origin "null"', { Origin: 'null' }, 403, /may not connect/],
-  ['no subprotocol', { 'Sec-WebSocket-Protocol': '' }, 400, /AMQP over WebSocket is not spoken/],
-  ['the subprotocol amqp', { 'Sec-WebSocket-Protocol': 'amqp' }, 400, /AMQP over WebSocket is not spoken/],
+  ['no subprotocol, where nobody speaks AMQP,', { 'Sec-WebSocket-Protocol': '' }, 400, /ask for leveret\.v1/],
+  ['the subprotocol amqp, where nobody speaks it,', { 'Sec-WebSocket-Protocol': 'amqp' }, 400, /ask for leveret\.v1/],
   ['an unknown subprotocol', { 'Sec-WebSocket-Protocol': 'mqtt' }, 400, /unknown subprotocol/],
 ];
 

@@ -1,10 +1,11 @@
-// The channel's own methods: flow, access (which means nothing any more, and is answered), confirms and transactions.
+// The channel's own methods: close, flow, access (which means nothing any more, and is answered), confirms and transactions.
 // Always: a commit is answered when its record is durable. RabbitMQ differs: it answers 540 to flow(active=false), which here pauses the
 // channel's consumers, as the specification has it (semantics B4). Refuses: nothing of its own; the session has the rules.
 
 import type { Handlers } from './handlers.ts';
 
 export const channelHandlers = {
+  'channel.close': (channel) => channel.closeAsked(),
   'channel.flow': (channel, { active }) => {
     channel.isPaused = !active;
     channel.reply('channel.flow-ok', { active });

@@ -26,5 +26,5 @@ export function handle(channel: Channel, method: Method): boolean {
 }
 
 function hasNoReply(name: MethodName): boolean {
-  return name === 'basic.recover-async' || name === 'channel.close' || name === 'basic.cancel-ok' || name === 'channel.flow-ok';
+  return name === 'basic.recover-async' || name === 'basic.cancel-ok' || name === 'channel.flow-ok';
 }

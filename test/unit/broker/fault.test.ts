@@ -18,7 +18,7 @@ test('when the log loses track every session ends with 541, nothing is confirmed
   log.isBehind = true;
   engine.publish(peer, '', 'q', 'doubtful');
   let isDone = false;
-  peer.session.whenDurable(() => (isDone = true));
+  engine.broker.whenDurable(log.lastLsn, () => (isDone = true));
   engine.time.settle();
   const cause = new Error('EIO: fdatasync');
   log.listener.unknown(log.durableLsn + 1, cause);
