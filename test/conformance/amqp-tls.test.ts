@@ -1,0 +1,81 @@
+// AMQP over TLS, and client certificates: the built broker, and amqplib as its peer.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { connect as connectAmqp, credentials } from 'amqplib';
+import { expect, test } from 'vitest';
+import { ExitCode } from '../../server/cli/exit-codes.ts';
+import { Started } from '../support/started.ts';
+
+const path = (name: string): string => fileURLToPath(new URL(`../support/tls/${name}.pem`, import.meta.url));
+const pem = (name: string): Buffer => readFileSync(path(name));
+const SERVER = ['--tls-cert', path('server'), '--tls-key', path('server-key')];
+
+async function start(...flags: string[]): Promise<string> {
+  const started = new Started(['--memory', '--http-port', '0', '--amqps-port', '0', ...SERVER, ...flags]);
+  await started.port();
+  const url = /amqps:\/\/\S+/.exec(started.out)?.[0];
+  if (url === undefined) throw new Error(`no amqps address in: ${started.out}`);
+  return url;
+}
+
+async function roundTrip(url: string, options: object): Promise<string> {
+  const connection = await connectAmqp(url, { ca: [pem('ca')], ...options });
+  const channel = await connection.createConfirmChannel();
+  const { queue } = await channel.assertQueue('', { exclusive: true });
+  channel.sendToQueue(queue, Buffer.from('over TLS'));
+  await channel.waitForConfirms();
+  const message = await channel.get(queue);
+  await connection.close();
+  return message === false ? 'nothing' : message.content.toString();
+}
+
+test('a client that trusts the authority speaks AMQP over TLS', async () => {
+  expect(await roundTrip(await start(), {})).toBe('over TLS');
+});
+
+test('a client that does not trust the certificate does not connect, and the broker goes on', async () => {
+  const url = await start();
+  await expect(roundTrip(url, { ca: [pem('stranger')] })).rejects.toThrow(/certificate/);
+  expect(await roundTrip(url, {})).toBe('over TLS');
+});
+
+test('a verified client certificate logs in with EXTERNAL as the one configured user, without a password', async () => {
+  const url = await start('--tls-ca', path('ca'), '--tls-client-certificate', 'ask');
+  const certified = { cert: pem('client'), key: pem('client-key'), credentials: credentials.external() };
+  expect(await roundTrip(url, certified)).toBe('over TLS');
+  expect(await roundTrip(url, {})).toBe('over TLS'); // who has none logs in as ever
+});
+
+test('EXTERNAL without a certificate, or with one that nobody here signed, is no way in', async () => {
+  const url = await start('--tls-ca', path('ca'), '--tls-client-certificate', 'ask');
+  await expect(roundTrip(url, { credentials: credentials.external() })).rejects.toThrow(/EXTERNAL/);
+  const stranger = { cert: pem('stranger'), key: pem('stranger-key'), credentials: credentials.external() };
+  await expect(roundTrip(url, stranger)).rejects.toThrow(/EXTERNAL/);
+});
+
+test('where a certificate is required, nobody comes in without', async () => {
+  const url = await start('--tls-ca', path('ca'), '--tls-client-certificate', 'require');
+  await expect(roundTrip(url, {})).rejects.toThrow();
+  expect(await roundTrip(url, { cert: pem('client'), key: pem('client-key') })).toBe('over TLS');
+});
+
+test.each([
+  ['a key without a certificate', ['--tls-key', path('server-key')], /--tls-key: TLS needs 'tls\.cert'/],
+  ['a certificate without its key', ['--tls-cert', path('server')], /--tls-cert: 'tls\.cert' needs 'tls\.key'/],
+  ['a file that is not there', ['--tls-cert', path('nobody'), '--tls-key', path('server-key')], /TLS cannot be set up: ENOENT/],
+  [
+    'a key of another certificate',
+    ['--tls-cert', path('server'), '--tls-key', path('client-key')],
+    /TLS cannot be set up: .*key values mismatch/,
+  ],
+  [
+    'a way to ask that does not exist',
+    [...SERVER, '--tls-client-certificate', 'aks'],
+    /must be one of none, ask, require, not "aks": did you mean 'ask'/,
+  ],
+  ['certificates asked for without an authority', [...SERVER, '--tls-client-certificate', 'ask'], /needs 'tls\.ca'/],
+])('%s stops the start and says what is wrong', async (_what, flags, text) => {
+  const started = new Started(['--memory', '--http-port', '0', ...flags]);
+  expect(await started.ended).toBe(ExitCode.Configuration);
+  expect(started.err).toMatch(text);
+});
