@@ -15,7 +15,6 @@ import type { MethodName } from '../../shared/amqp/spec.ts';
 import { invariant } from '../../shared/assert.ts';
 import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { Ring } from '../../shared/ring.ts';
 import type { Broker, Identity } from '../broker/broker.ts';
 import { LOGIN_DELAY_MS } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
@@ -39,6 +38,7 @@ import {
   startFields,
 } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
+import { HeldInput, Hold } from './held-input.ts';
 import { take } from './incoming.ts';
 import { Outbox } from './outbox.ts';
 import { edges, Phase } from './phase.ts';
@@ -46,9 +46,6 @@ import { edges, Phase } from './phase.ts';
 const HANDSHAKE_MS_MAX = 10_000;
 /** For the answer to a close of ours. */
 const CLOSE_MS_MAX = 5_000;
-
-/** Why input is not carried out. */
-const Hold = { Reply: 1, Alarm: 2 } as const;
 
 /** Told what a listener must count. */
 export interface AmqpConnectionOwner {
@@ -76,13 +73,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   #phase: Phase = Phase.Header;
   #timer: Timer | undefined;
   #heartbeat: Heartbeat | undefined;
-  /** Hold bits. */
-  #holds = 0;
-  /** The frame that the reader shows is to be carried out again. */
-  #isShownAgain = false;
+  readonly #held = new HeldInput();
   #isPumping = false;
-  /** What came while input was held: at most what one read of the socket brings. */
-  readonly #heldChunks = new Ring<Uint8Array>(2);
   #isToldBlocked = false;
 
   constructor(settings: AmqpSettings, socket: ByteSocket, remote: AmqpRemote, log: ConnectionLog, owner: AmqpConnectionOwner) {
@@ -109,8 +101,9 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   onBytes(chunk: Uint8Array): void {
     this.#heartbeat?.heard();
-    if (this.#holds !== 0 || this.#isPumping) {
-      this.#heldChunks.push(chunk);
+    if (this.#held.isHeld || this.#isPumping) {
+      if (this.#held.push(chunk)) this.#closeAsked();
+      else if (this.#held.isDeaf) this.#stopReading();
       return;
     }
     const rest = this.#phase === Phase.Header ? this.#takeHeader(chunk) : chunk;
@@ -129,16 +122,24 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   #pump(): void {
     this.#isPumping = true;
     do {
-      if (this.#isShownAgain) {
-        this.#isShownAgain = false;
+      if (this.#held.isShownAgain) {
+        this.#held.isShownAgain = false;
         this.#frame();
       }
-      while (this.#holds === 0 && this.#hasNext()) this.#frame();
-    } while (this.#holds === 0 && this.#feedHeld());
+      while (!this.#held.isHeld && this.#hasNext()) this.#frame();
+    } while (!this.#held.isHeld && this.#feedHeld());
     this.#isPumping = false;
+    if (this.#held.isDeaf) this.#stopReading();
+  }
+
+  #stopReading(): void {
     if (this.#phase === Phase.Closed) return;
-    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = this.#holds !== 0;
-    if (this.#holds !== 0) this.#socket.pause();
+    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = true;
+    this.#socket.pause();
+  }
+  #goOnReading(): void {
+    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = false;
+    this.#socket.resume();
   }
 
   #hasNext(): boolean {
@@ -152,7 +153,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   }
 
   #feedHeld(): boolean {
-    const chunk = this.#heldChunks.shift();
+    const chunk = this.#held.shift();
     if (chunk === undefined || this.#phase === Phase.Closed) return false;
     this.#reader.feed(chunk);
     return true;
@@ -178,7 +179,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#phase === Phase.Open && reader.channel !== 0 && reader.type !== FrameType.Heartbeat) {
       const channel = this.#channels.find(reader.channel);
       if (channel === undefined) this.#channels.takeOutside(reader);
-      else if (!take(channel, reader)) this.#hold(Hold.Reply);
+      else if (!take(channel, reader)) this.#held.hold(Hold.Reply, reader);
       return;
     }
     if (reader.type === FrameType.Heartbeat) {
@@ -294,20 +295,13 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   }
 
   holdPublisher(): void {
-    this.#hold(Hold.Alarm);
+    this.#held.hold(Hold.Alarm, this.#reader);
   }
 
-  #hold(why: number): void {
-    this.#holds |= why;
-    if (why === Hold.Reply) this.#isShownAgain = true;
-  }
-
-  #unhold(why: number): void {
-    if ((this.#holds & why) === 0) return;
-    this.#holds &= ~why;
-    if (this.#holds !== 0 || this.#isPumping || this.#phase === Phase.Closed) return;
+  #unhold(why: (typeof Hold)[keyof typeof Hold]): void {
+    if (!this.#held.release(why) || this.#isPumping || this.#phase === Phase.Closed) return;
     this.#pump();
-    if (this.#holds === 0) this.#socket.resume();
+    if (!this.#held.isDeaf) this.#goOnReading();
   }
 
   // Ends.
@@ -346,15 +340,15 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     const fields = { replyCode: told.code, replyText: replyText(told), failedClassId: key >>> 16, failedMethodId: key & 0xffff };
     this.#send('connection.close', fields);
     this.#wait(CLOSE_MS_MAX, () => this.#end());
-    if (this.#holds === 0) return;
-    this.#holds = 0;
-    this.#isShownAgain = false;
+    if (!this.#held.isHeld) return;
+    this.#held.clear();
     if (!this.#isPumping) this.#pump();
-    this.#socket.resume(); // for close-ok
+    this.#goOnReading(); // for close-ok
   }
 
   /** The client closes, whatever we were about. */
   #closeAsked(): void {
+    this.#held.clear(); // what waits is not carried out any more
     this.#giveBack();
     this.#send('connection.close-ok', {});
     this.#end();
