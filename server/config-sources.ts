@@ -55,7 +55,8 @@ function decideWhereToKeep(layer: Values, values: Values): void {
 function readFlags(flags: ConfigSources['flags']): Values {
   const values: Values = new Map();
   for (const [key, given] of Object.entries(flags)) {
-    if (given !== undefined) values.set(key, { value: typeof given === 'string' ? fromText(key, given) : given, where: `--${key.replace('.', '-')}` });
+    if (given !== undefined)
+      values.set(key, { value: typeof given === 'string' ? fromText(key, given) : given, where: `--${key.replace('.', '-')}` });
   }
   return values;
 }

@@ -2,9 +2,10 @@
 //
 //   Header ──► Body ──► (whole)        what may come next; anything else is 505
 //
-// Always: (1) memory grows with what has come, not with what was announced; (2) the body is counted against its header's size: a byte more is 501.
+// Always: (1) memory grows with what has come, not with what was announced; (2) the body is counted against its header's size: a byte more is 505.
 // Refuses: to read properties; the session does.
 
+import { FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
 import { readU16, readU64 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 
@@ -41,10 +42,11 @@ export class Assembly {
 
   /** A content header frame's payload. Answers the body size it announces. */
   header(bytes: Uint8Array, start: number, end: number): number {
-    if (this.bodyBytes >= 0) throw unexpected('expected content body, got content header');
-    if (end - start < HEADER_BYTES_MIN) throw new AmqpError(ReplyCode.FrameError, 'a content header cut short');
+    if (this.bodyBytes >= 0) throw this.interrupted();
+    if (end - start < HEADER_BYTES_MIN) throw unknownFrame({ type: FrameType.Header, bytes, payloadStart: start, payloadEnd: end });
     const classId = readU16(bytes, start);
     if (classId !== BASIC_CLASS) throw unexpected(`expected content header for class ${BASIC_CLASS}, got one for class ${classId} instead`);
+    if (readU16(bytes, start + 2) !== 0) throw this.interrupted(); // AMQP 0-9-1, 4.2.6.1: weight must be zero
     this.bodyBytes = readU64(bytes, start + 4);
     this.#missingBytes = this.bodyBytes;
     this.#append(bytes, start, end);
@@ -53,10 +55,16 @@ export class Assembly {
 
   /** A body frame's payload. */
   body(bytes: Uint8Array, start: number, end: number): void {
-    if (this.bodyBytes < 0) throw unexpected('expected content header, got content body');
-    if (end - start > this.#missingBytes) throw new AmqpError(ReplyCode.FrameError, 'more content body than its header said');
+    if (this.bodyBytes < 0 || end - start > this.#missingBytes) throw this.interrupted();
     this.#missingBytes -= end - start;
     this.#append(bytes, start, end);
+  }
+
+  /** Another frame came than the one that is due. */
+  interrupted(): AmqpError {
+    const due = this.bodyBytes < 0 ? 'content header' : 'content body';
+    const of = this.bodyBytes < 0 ? ` for class ${BASIC_CLASS}` : '';
+    return unexpected(`expected ${due}${of}, got non ${due} frame instead`);
   }
 
   #append(bytes: Uint8Array, start: number, end: number): void {

@@ -70,6 +70,8 @@ export class Channel implements SessionSink {
   publisher: Publisher;
   /** Its client stopped the flow: it gets no deliveries. */
   isPaused = false;
+  /** What a commit sets free comes after its answer. */
+  isCommitting = false;
   /** By consumer tag. */
   readonly consumers = new Map<string, Consumer>();
   #phase: Phase = Phase.Open;
@@ -219,7 +221,7 @@ export class Channel implements SessionSink {
   }
 
   writable(): boolean {
-    return !this.isPaused && !this.host.isDraining && this.host.outbox.isWritable;
+    return !this.isPaused && !this.isCommitting && !this.host.isDraining && this.host.outbox.isWritable;
   }
   flush(): void {
     this.host.outbox.flush();

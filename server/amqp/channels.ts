@@ -3,7 +3,7 @@
 // on a number that nobody uses is what is left of a close that crossed the client's own.
 // Refuses: frames of open channels (incoming.ts).
 
-import { type FrameReader, FrameType } from '../../shared/amqp/frame.ts';
+import { BlamelessError, type FrameReader, FrameType, misplacedFrame } from '../../shared/amqp/frame.ts';
 import { decodeMethod } from '../../shared/amqp/methods.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { Channel, type ChannelHost } from './channel.ts';
@@ -31,13 +31,21 @@ export class Channels {
     return count;
   }
 
+  /** Something that was asked on one of them is not answered yet. */
+  get mustWait(): boolean {
+    for (const channel of this.#byNumber.values()) if (channel.isOpen && channel.mustWait(false)) return true;
+    return false;
+  }
+
   /** There is room for deliveries again. */
   resume(): void {
     for (const channel of this.#byNumber.values()) if (channel.isOpen) channel.session.resume();
   }
 
   /** A frame on a number whose channel is not open, or is being closed. */
-  takeOutside({ channel: number, type, bytes, payloadStart, payloadEnd }: FrameReader): void {
+  takeOutside(frame: FrameReader): void {
+    const { channel: number, type, bytes, payloadStart, payloadEnd } = frame;
+    if (type > FrameType.Body || type < FrameType.Method) throw misplacedFrame(frame);
     const name = type === FrameType.Method ? decodeMethod(bytes, payloadStart, payloadEnd).name : undefined;
     const closing = this.#byNumber.get(number);
     if (closing !== undefined) {
@@ -61,7 +69,7 @@ export class Channels {
   #open(number: number): void {
     if (this.#byNumber.size >= this.max) {
       const text = `number of channels opened (${this.#byNumber.size}) has reached the negotiated channel_max (${this.max})`;
-      throw new AmqpError(ReplyCode.NotAllowed, text);
+      throw new BlamelessError(ReplyCode.NotAllowed, text);
     }
     const channel = new Channel(number, this.#host);
     this.#byNumber.set(number, channel);

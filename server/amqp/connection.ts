@@ -8,7 +8,7 @@
 // queues are gone before the peer can see the end; (4) one connection's end touches no other.
 // RabbitMQ differs: it stops reading a connection that is blocked, so that not even a close is heard there.
 
-import { FrameReader, FrameType, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
+import { BlamelessError, FrameReader, FrameType, misplacedFrame, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
 import { HotKey } from '../../shared/amqp/hot.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import type { MethodName } from '../../shared/amqp/spec.ts';
@@ -18,11 +18,10 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Broker, Identity } from '../broker/broker.ts';
 import { LOGIN_DELAY_MS } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
-import { unexpected } from './assembly.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
 import type { Channel, ChannelHost } from './channel.ts';
 import { Channels } from './channels.ts';
-import { isHard, logEnd, replyText } from './errors.ts';
+import { isHard, logEnd, mistimed, replyText } from './errors.ts';
 import {
   type AmqpRemote,
   type AmqpSettings,
@@ -102,7 +101,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   onBytes(chunk: Uint8Array): void {
     this.#heartbeat?.heard();
     if (this.#held.isHeld || this.#isPumping) {
-      if (this.#held.push(chunk)) this.#closeAsked();
+      if (this.#held.push(chunk) && !this.#channels.mustWait) this.#closeAsked();
       else if (this.#held.isDeaf) this.#stopReading();
       return;
     }
@@ -183,12 +182,12 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
       return;
     }
     if (reader.type === FrameType.Heartbeat) {
-      if (reader.channel !== 0) throw unexpected(`unexpected heartbeat on channel ${reader.channel}`);
+      if (reader.channel !== 0 || reader.payloadEnd > reader.payloadStart) throw misplacedFrame(reader);
       return;
     }
     if (reader.type !== FrameType.Method || reader.channel !== 0) {
       if (this.#phase === Phase.Closing) return;
-      throw unexpected(`unexpected frame of type ${reader.type} on channel ${reader.channel}`);
+      throw misplacedFrame(reader);
     }
     this.#method(decodeMethod(reader.bytes, reader.payloadStart, reader.payloadEnd));
   }
@@ -206,7 +205,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
       this.#end();
       return;
     }
-    if (method.name === 'connection.close') {
+    if (method.name === 'connection.close' && (this.#phase === Phase.Open || this.#phase === Phase.Closing)) {
       this.#closeAsked();
       return;
     }
@@ -215,7 +214,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     else if (this.#phase === Phase.Tune && method.name === 'connection.tune-ok') this.#tuneOk(method.fields);
     else if (this.#phase === Phase.Opening && method.name === 'connection.open') this.#open(method.fields);
     else if (this.#phase === Phase.Open && method.name === 'connection.update-secret') this.#send('connection.update-secret-ok', {});
-    else if (this.#phase !== Phase.Refused) throw new AmqpError(ReplyCode.CommandInvalid, `unexpected method ${method.name}`);
+    else if (this.#phase !== Phase.Refused) throw mistimed(this.#phase);
   }
 
   /** The first eight bytes. Answers what follows them in the chunk; undefined when there is no more to do with it. */
@@ -317,10 +316,11 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   /** What carrying out a frame has thrown: a soft error of an open channel closes that, anything else the connection. */
   #thrown(error: unknown): void {
-    const { type, channel: number, bytes, payloadStart, payloadEnd } = this.#reader;
+    const { type, channel: number, bytes, payloadStart } = this.#reader;
     const channel = this.#channels.find(number);
     let key: number = channel === undefined ? 0 : HotKey.Publish; // content belongs to it
-    if (type === FrameType.Method) key = payloadEnd - payloadStart >= 4 ? readU32(bytes, payloadStart) : 0;
+    if (error instanceof BlamelessError) key = 0;
+    else if (type === FrameType.Method && channel?.assembly === undefined) key = readU32(bytes, payloadStart);
     if (error instanceof AmqpError && !isHard(error.code) && channel !== undefined) {
       this.#log.debug({ channel: number, code: error.code, reason: error.message }, 'channel closed for what its client did');
       channel.fail(error, key);
@@ -346,9 +346,13 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#goOnReading(); // for close-ok
   }
 
-  /** The client closes, whatever we were about. */
+  /** The client closes; when what it asked before is answered. */
   #closeAsked(): void {
-    this.#held.clear(); // what waits is not carried out any more
+    if (this.#channels.mustWait) {
+      this.#held.hold(Hold.Reply, this.#reader);
+      return;
+    }
+    this.#held.clear(); // what waits under an alarm is not carried out any more
     this.#giveBack();
     this.#send('connection.close-ok', {});
     this.#end();

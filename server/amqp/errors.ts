@@ -5,6 +5,7 @@
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import type { ConnectionLog } from '../ports.ts';
+import { type Phase, phaseNames } from './phase.ts';
 
 const SOFT: ReadonlySet<number> = new Set([
   ReplyCode.ContentTooLarge,
@@ -26,6 +27,11 @@ export function replyText({ message }: AmqpError): string {
   let text = message.slice(0, SHORT_STRING_BYTES_MAX - 3);
   while (utf8Length(text) > SHORT_STRING_BYTES_MAX - 3) text = text.slice(0, -1);
   return `${text}...`;
+}
+
+/** A method that has no place in this phase. */
+export function mistimed(phase: Phase): AmqpError {
+  return new AmqpError(ReplyCode.ChannelError, `unexpected method in connection state ${phaseNames[phase]}`);
 }
 
 /** Logs why a connection ends, and answers what its peer is told of it. */

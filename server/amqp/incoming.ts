@@ -3,12 +3,12 @@
 // whole; (3) a frame that must wait is left alone, to be shown again.
 // Refuses: a message above the largest, before its body is read (406), and unfinished bodies above eight of the largest on one connection (506).
 
-import { type FrameReader, FrameType } from '../../shared/amqp/frame.ts';
+import { BlamelessError, type FrameReader, FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
 import { HotKey, PublishReader, SettleReader } from '../../shared/amqp/hot.ts';
 import { decodeMethod } from '../../shared/amqp/methods.ts';
 import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { Assembly, unexpected } from './assembly.ts';
+import { Assembly } from './assembly.ts';
 import type { Channel } from './channel.ts';
 import { handle } from './handlers/handlers.ts';
 import { PublishJoiner } from './publish-joiner.ts';
@@ -32,13 +32,13 @@ export function take(channel: Channel, reader: FrameReader): boolean {
       takeBody(channel, reader);
       return true;
     default:
-      throw unexpected(`unexpected frame of type ${reader.type} on channel ${channel.number}`);
+      throw unknownFrame(reader);
   }
 }
 
 function takeMethod(channel: Channel, reader: FrameReader): boolean {
   const { bytes, payloadStart, payloadEnd } = reader;
-  if (channel.assembly !== undefined) throw unexpected('expected content header or body, got a method frame instead');
+  if (channel.assembly !== undefined) throw channel.assembly.interrupted();
   const key = payloadEnd - payloadStart < 4 ? 0 : readU32(bytes, payloadStart);
   if (key === HotKey.Publish) {
     takePublish(channel, reader);
@@ -66,7 +66,7 @@ function takePublish(channel: Channel, reader: FrameReader): void {
 
 function takeHeader(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameReader): void {
   const { assembly } = channel;
-  if (assembly === undefined) throw unexpected('expected method frame, got content header instead');
+  if (assembly === undefined) throw noMethod();
   const bodyBytes = assembly.header(bytes, payloadStart, payloadEnd);
   const { messageBytesMax } = channel.host;
   if (bodyBytes > messageBytesMax)
@@ -76,7 +76,7 @@ function takeHeader(channel: Channel, { bytes, payloadStart, payloadEnd }: Frame
 
 function takeBody(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameReader): void {
   const { assembly, host } = channel;
-  if (assembly === undefined) throw unexpected('expected method frame, got content body instead');
+  if (assembly === undefined) throw noMethod();
   assembly.body(bytes, payloadStart, payloadEnd);
   host.assemblingBytes += payloadEnd - payloadStart;
   if (host.assemblingBytes > ASSEMBLIES_MAX * host.messageBytesMax)
@@ -85,6 +85,11 @@ function takeBody(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameRe
       `unfinished bodies above ${ASSEMBLIES_MAX * host.messageBytesMax} bytes on one connection`,
     );
   if (assembly.isWhole) finish(channel, assembly);
+}
+
+/** Content that belongs to nothing. */
+function noMethod(): BlamelessError {
+  return new BlamelessError(ReplyCode.UnexpectedFrame, 'expected method frame, got non method frame instead');
 }
 
 function finish(channel: Channel, assembly: Assembly): void {

@@ -14,3 +14,11 @@ export const edges: { readonly [From in Phase]: readonly Phase[] } = {
   [Phase.Closing]: [Phase.Closed],
   [Phase.Closed]: [],
 };
+
+/** As RabbitMQ calls the phases in which a method may come at the wrong time. */
+export const phaseNames: { readonly [Each in Phase]?: string } = {
+  [Phase.Start]: 'starting',
+  [Phase.Tune]: 'tuning',
+  [Phase.Opening]: 'opening',
+  [Phase.Open]: 'running',
+};

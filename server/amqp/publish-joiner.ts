@@ -9,7 +9,7 @@
 import { FRAME_END, FRAME_HEADER_BYTES, FRAME_OVERHEAD_BYTES, type FrameReader, FrameType } from '../../shared/amqp/frame.ts';
 import { readU16, readU32 } from '../../shared/bytes.ts';
 
-const BASIC_CLASS = 60;
+const BASIC_CLASS_AND_WEIGHT = 60 << 16; // the weight is zero
 const HEADER_BYTES_MIN = 14;
 // Below this many bytes a loop beats copyWithin (50 ns).
 const LOOP_BYTES_MAX = 32;
@@ -27,7 +27,7 @@ export class PublishJoiner {
       return false;
     const headerEnd = headerStart + readU32(chunk, at + 3);
     if (headerEnd >= chunk.length || headerEnd - headerStart < HEADER_BYTES_MIN || chunk[headerEnd] !== FRAME_END) return false;
-    if (readU16(chunk, headerStart) !== BASIC_CLASS || readU32(chunk, headerStart + 4) !== 0) return false;
+    if (readU32(chunk, headerStart) !== BASIC_CLASS_AND_WEIGHT || readU32(chunk, headerStart + 4) !== 0) return false;
     const bodyBytes = readU32(chunk, headerStart + 8);
     const next = headerEnd + 1;
     if (bodyBytes === 0) {

@@ -19,10 +19,10 @@ export function mechanisms(isCertified: boolean): string {
 }
 
 export function readPlain(response: Uint8Array): Credentials {
-  const first = response.indexOf(0);
-  const second = response.indexOf(0, first + 1);
-  if (first < 0 || second < 0) throw new AmqpError(ReplyCode.SyntaxError, 'response of mechanism PLAIN is invalid');
-  return { user: decodeUtf8(response, first + 1, second), password: decodeUtf8(response, second + 1, response.length) };
+  const second = response.indexOf(0, 1);
+  // A first field would ask for the rights of another user: nobody may have them, as in RabbitMQ.
+  if (response[0] !== 0 || second < 0) throw new AmqpError(ReplyCode.SyntaxError, 'response of mechanism PLAIN is invalid');
+  return { user: decodeUtf8(response, 1, second), password: decodeUtf8(response, second + 1, response.length) };
 }
 
 export function readAmqplain(response: Uint8Array): Credentials {

@@ -174,7 +174,43 @@ export function writeFrameEnd(bytes: Uint8Array, at: number): number {
   return at + 1;
 }
 
+/** An error that no method is to blame for: connection.close names none. */
+export class BlamelessError extends AmqpError {}
+
+interface ShownFrame {
+  readonly type: number;
+  readonly bytes: Uint8Array;
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
+}
+
+/** A frame that is none: of an unknown type, or shorter than its type can be. */
+export function unknownFrame({ type, bytes, payloadStart, payloadEnd }: ShownFrame): BlamelessError {
+  return new BlamelessError(ReplyCode.FrameError, `type ${type}, ${describeOctets(bytes, payloadStart, payloadEnd)}: unknown_frame`);
+}
+
+/** A frame where its type has no place, or which is none at all. */
+export function misplacedFrame(frame: ShownFrame): BlamelessError {
+  const { type, bytes, payloadStart, payloadEnd } = frame;
+  const isFrame = type === FrameType.Heartbeat ? payloadStart === payloadEnd : type >= FrameType.Method && type <= FrameType.Body;
+  if (!isFrame) return unknownFrame(frame);
+  return new BlamelessError(ReplyCode.UnexpectedFrame, `type ${type}, ${describeOctets(bytes, payloadStart, payloadEnd)}`);
+}
+
+/** A short string that is not UTF-8. */
+export function malformedUtf8(): BlamelessError {
+  return new BlamelessError(ReplyCode.FrameError, 'Malformed UTF-8 in shortstr');
+}
+
+/** Fields of a method, without its class and method, that do not parse. */
+export function undecodable(bytes: Uint8Array, start: number, end: number): AmqpError {
+  const shown = bytes.subarray(start, Math.min(end, start + UNDECODABLE_OCTETS_SHOWN));
+  return new AmqpError(ReplyCode.FrameError, `cannot decode <<${shown.join(',')}${start + shown.length < end ? ',' : '>>'}`);
+}
+
 const OCTETS_SHOWN = 16;
+// A reply text ends at 255 bytes, and each octet takes two of them or more.
+const UNDECODABLE_OCTETS_SHOWN = 128;
 
 /** A payload as RabbitMQ's frame errors print it: Erlang's binary. */
 export function describeOctets(bytes: Uint8Array, start: number, end: number): string {

@@ -4,7 +4,7 @@
 // Refuses bounds on what it writes: the caller has made room.
 
 import { copyBytes, readU32, readU64, writeU16, writeU32, writeU64 } from '../bytes.ts';
-import { AmqpError, ReplyCode } from '../error.ts';
+import { undecodable } from './frame.ts';
 
 const BASIC = 60;
 /** Class and method as the first u32 of a payload. */
@@ -18,11 +18,10 @@ export const HotKey = {
   Nack: 0x003c0078,
 } as const;
 
+const METHOD_BYTES = 4; // class and method
 // class, method, reserved1
 const PUBLISH_NAMES_AT = 6;
 const SETTLE_BYTES = 13;
-
-const malformed = (what: string): AmqpError => new AmqpError(ReplyCode.FrameError, `a malformed ${what}`);
 
 /** basic.publish: where its names and flags are. The names stand as two short strings in [namesStart, namesEnd), as a content run begins. */
 export class PublishReader {
@@ -36,7 +35,7 @@ export class PublishReader {
     this.namesStart = start + PUBLISH_NAMES_AT;
     const keyAt = this.namesStart + 1 + (bytes[this.namesStart] as number);
     this.namesEnd = keyAt + 1 + (bytes[keyAt] as number);
-    if (keyAt >= end || this.namesEnd !== end - 1) throw malformed('basic.publish');
+    if (keyAt >= end || this.namesEnd !== end - 1) throw undecodable(bytes, start + METHOD_BYTES, end);
     const flags = bytes[this.namesEnd] as number;
     this.mandatory = (flags & 1) !== 0;
     this.immediate = (flags & 2) !== 0;
@@ -53,7 +52,7 @@ export class SettleReader {
   second = false;
 
   read(bytes: Uint8Array, start: number, end: number): void {
-    if (end - start !== SETTLE_BYTES) throw malformed('settlement');
+    if (end - start !== SETTLE_BYTES) throw undecodable(bytes, start + METHOD_BYTES, end);
     this.deliveryTag = readU32(bytes, start + 4) > 0x1f_ffff ? Number.POSITIVE_INFINITY : readU64(bytes, start + 4);
     const flags = bytes[start + 12] as number;
     this.first = (flags & 1) !== 0;

@@ -2,13 +2,14 @@
 //
 //   payload: class u16 · method u16 · fields in the table's order; consecutive bits share one octet, the first in bit 0
 //
-// Always: (1) decoding reads the whole payload: bytes missing or left over throw 501; (2) strings are UTF-8, short ones at most 255 bytes (502).
+// Always: (1) decoding reads the whole payload: bytes missing or left over throw 501, and so does a short string that is not UTF-8; (2) what is
+// encoded has short strings of at most 255 bytes (502). A table that does not parse throws 502, in table.ts's words.
 // Refuses: a class or method that the table does not have (503, as RabbitMQ does). longstr fields are bytes: SASL responses need not be text.
 
 import { readU16, readU32, readU64, writeU16, writeU32, writeU64 } from '../bytes.ts';
 import { AmqpError, ReplyCode } from '../error.ts';
-import { readShortString, shortStringBytes, shortStringEnd, writeShortString } from '../text.ts';
-import { FRAME_OVERHEAD_BYTES, FrameType, writeFrameEnd, writeFrameHeader } from './frame.ts';
+import { decodeUtf8, isUtf8, shortStringBytes, writeShortString } from '../text.ts';
+import { FRAME_OVERHEAD_BYTES, FrameType, malformedUtf8, undecodable, unknownFrame, writeFrameEnd, writeFrameHeader } from './frame.ts';
 import { METHODS, type MethodName, type MethodSpec, methodKey } from './spec.ts';
 import { checkTable, decodeTable, type FieldTable, tableBytes, writeTable } from './table.ts';
 
@@ -51,7 +52,7 @@ export function methodName(classId: number, methodId: number): MethodName | unde
 
 /** The method in bytes[start, end), a method frame's payload. Throws 503 for one that does not exist, 501 and 502 for one that does not parse. */
 export function decodeMethod(bytes: Uint8Array, start: number, end: number): Method {
-  if (start + 4 > end) throw new AmqpError(ReplyCode.FrameError, 'a method frame without class and method');
+  if (start + 4 > end) throw unknownFrame({ type: FrameType.Method, bytes, payloadStart: start, payloadEnd: end });
   const classId = readU16(bytes, start);
   const methodId = readU16(bytes, start + 2);
   const name = nameByKey.get(methodKey(classId, methodId));
@@ -157,6 +158,7 @@ function writeValue(bytes: Uint8Array, at: number, type: FieldType, value: AnyVa
 
 class FieldReader {
   readonly #bytes: Uint8Array;
+  readonly #start: number;
   readonly #end: number;
   #at: number;
   /** Bits read of the octet before #at; 0: the next bit begins an octet. */
@@ -164,6 +166,7 @@ class FieldReader {
 
   constructor(bytes: Uint8Array, start: number, end: number) {
     this.#bytes = bytes;
+    this.#start = start;
     this.#at = start;
     this.#end = end;
   }
@@ -182,9 +185,10 @@ class FieldReader {
       case 'longlong':
         return readU64(bytes, this.#take(8));
       case 'shortstr': {
-        const at = this.#at;
-        this.#at = shortStringEnd(bytes, at, this.#end);
-        return readShortString(bytes, at, this.#end);
+        const length = bytes[this.#take(1)] as number;
+        const at = this.#take(length);
+        if (!isUtf8(bytes, at, at + length)) throw malformedUtf8();
+        return decodeUtf8(bytes, at, at + length);
       }
       case 'longstr': {
         const length = readU32(bytes, this.#take(4));
@@ -193,7 +197,8 @@ class FieldReader {
       }
       default: {
         const at = this.#at;
-        this.#at = checkTable(bytes, at, this.#end);
+        this.#take(readU32(bytes, this.#take(4)));
+        checkTable(bytes, at, this.#at);
         return decodeTable(bytes, at, this.#at);
       }
     }
@@ -201,7 +206,7 @@ class FieldReader {
 
   /** Throws unless all was read. */
   end(): void {
-    if (this.#at !== this.#end) throw new AmqpError(ReplyCode.FrameError, `a method frame with ${this.#end - this.#at} bytes too many`);
+    if (this.#at !== this.#end) throw undecodable(this.#bytes, this.#start, this.#end);
   }
 
   #bit(): boolean {
@@ -213,7 +218,7 @@ class FieldReader {
 
   #take(count: number): number {
     const at = this.#at;
-    if (at + count > this.#end) throw new AmqpError(ReplyCode.FrameError, 'a method frame cut short');
+    if (at + count > this.#end) throw undecodable(this.#bytes, this.#start, this.#end);
     this.#at += count;
     return at;
   }

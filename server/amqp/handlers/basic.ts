@@ -37,9 +37,6 @@ export const basicHandlers = {
     }
     if (!nowait) channel.reply('basic.cancel-ok', { consumerTag });
   },
-  'basic.cancel-ok': () => {
-    // to a cancel of ours
-  },
   'basic.get': (channel, { queue, noAck }) => get(channel, queue, noAck),
   'basic.recover': (channel, fields) => {
     recover(channel, fields);

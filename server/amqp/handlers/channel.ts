@@ -2,17 +2,18 @@
 // Always: a commit is answered when its record is durable. RabbitMQ differs: it answers 540 to flow(active=false), which here pauses the
 // channel's consumers, as the specification has it (semantics B4). Refuses: nothing of its own; the session has the rules.
 
+import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { Handlers } from './handlers.ts';
 
 export const channelHandlers = {
-  'channel.close': (channel) => channel.closeAsked(),
+  'channel.open': () => {
+    throw new AmqpError(ReplyCode.ChannelError, "second 'channel.open' seen");
+  },
+  'channel.close': (channel) => channel.closeAsked(), // what was asked before it is answered by now
   'channel.flow': (channel, { active }) => {
     channel.isPaused = !active;
     channel.reply('channel.flow-ok', { active });
     if (active) channel.session.resume();
-  },
-  'channel.flow-ok': () => {
-    // we never ask for a pause
   },
   'access.request': (channel) => channel.reply('access.request-ok', { ticket: 1 }),
 
@@ -27,8 +28,11 @@ export const channelHandlers = {
   },
   'tx.commit': (channel) => {
     channel.begin();
+    channel.isCommitting = true;
     channel.session.txCommit(() => {
       channel.reply('tx.commit-ok', {});
+      channel.isCommitting = false;
+      channel.session.resume();
       channel.done();
     });
   },

@@ -19,12 +19,8 @@ const handlers: Handlers = { ...channelHandlers, ...topologyHandlers, ...basicHa
 export function handle(channel: Channel, method: Method): boolean {
   const { name } = method;
   const handler = handlers[name] as Handler<typeof name> | undefined;
-  if (handler === undefined) throw new AmqpError(ReplyCode.CommandInvalid, `unexpected method ${name}`);
-  if (!hasNoReply(name) && channel.mustWait(name in topologyHandlers)) return false;
+  if (handler === undefined) throw new AmqpError(ReplyCode.CommandInvalid, 'unimplemented method');
+  if (name !== 'basic.recover-async' && channel.mustWait(name in topologyHandlers)) return false;
   handler(channel, method.fields as MethodFields<typeof name> & Method['fields']); // one union, split by its name
   return true;
-}
-
-function hasNoReply(name: MethodName): boolean {
-  return name === 'basic.recover-async' || name === 'basic.cancel-ok' || name === 'channel.flow-ok';
 }

@@ -21,7 +21,7 @@ function settled(name: 'basic.ack' | 'basic.nack', got: number, ...settlements: 
     if (!ch.isOpen) return;
     await ch.drain(s.name('q'));
     await ch.close();
-    await (await ch.line.channel()).drain(s.name('q'));
+    await (await ch.connection.channel()).drain(s.name('q'));
   };
 }
 
@@ -87,7 +87,7 @@ export const acks = situations({
   'ack on another channel than the delivery': async (s) => {
     const ch = await filled(s, 1);
     await ch.get(s.name('q'), false);
-    const other = await ch.line.channel();
+    const other = await ch.connection.channel();
     other.send('basic.ack', { deliveryTag: 1 });
     await other.next();
   },
@@ -101,7 +101,7 @@ export const acks = situations({
     await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 3, multiple: true });
     await ch.close();
-    const next = await ch.line.channel();
+    const next = await ch.connection.channel();
     await next.drain(s.name('q'));
     await next.drain(s.name('other'));
   },
@@ -128,7 +128,7 @@ export const acks = situations({
     const ch = await filled(s, 1);
     await ch.consume(s.name('q'), { consumerTag: 'a' });
     await ch.next();
-    const other = await ch.line.channel();
+    const other = await ch.connection.channel();
     await other.consume(s.name('q'), { consumerTag: 'b' });
     await ch.call('basic.cancel', { consumerTag: 'a' });
     ch.send('basic.nack', { deliveryTag: 1, requeue: true });

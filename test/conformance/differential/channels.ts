@@ -7,25 +7,25 @@ const done = { replyCode: 200, replyText: 'done' };
 
 function onClosedChannel(...frames: Uint8Array[]): Play {
   return async (s) => {
-    const line = await s.connect();
-    line.client.write(...frames);
-    await line.ended();
+    const connection = await s.connect();
+    connection.client.write(...frames);
+    await connection.ended();
   };
 }
 
 export const channels = situations({
   'channel.open and channel.close': async (s) => {
-    const line = await s.connect();
-    await line.at(1).call('channel.open');
-    await line.at(1).call('channel.close', done);
+    const connection = await s.connect();
+    await connection.at(1).call('channel.open');
+    await connection.at(1).call('channel.close', done);
   },
   'a channel that is opened twice': async (s) => {
     const ch = await s.channel();
     await ch.call('channel.open');
   },
   'a channel number is free again after its close': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel(5);
+    const connection = await s.connect();
+    const ch = await connection.channel(5);
     await ch.declare(s.name('q'), {}, { exclusive: true });
     await ch.call('channel.close', done);
     await ch.call('channel.open');
@@ -48,27 +48,27 @@ export const channels = situations({
     await ch.get(s.name('q'), false);
   },
   'the highest channel number': async (s) => {
-    const line = await s.connect();
-    await line.at(2047).call('channel.open');
+    const connection = await s.connect();
+    await connection.at(2047).call('channel.open');
   },
   'a channel number above the negotiated channel_max': async (s) => {
-    const line = await s.connect({ channelMax: 3 });
-    await line.channel(3);
-    await line.at(4).call('channel.open');
+    const connection = await s.connect({ channelMax: 3 });
+    await connection.channel(3);
+    await connection.at(4).call('channel.open');
   },
   'more channels than the negotiated channel_max': async (s) => {
-    const line = await s.connect({ channelMax: 1 });
-    await line.channel(1);
-    await line.at(2).call('channel.open');
+    const connection = await s.connect({ channelMax: 1 });
+    await connection.channel(1);
+    await connection.at(2).call('channel.open');
   },
   'channel.close of a channel that is not open': onClosedChannel(frameOf(1, 'channel.close', done)),
   'queue.declare on a channel that is not open': onClosedChannel(frameOf(1, 'queue.declare', { queue: 'q' })),
   'basic.publish on a channel that is not open': onClosedChannel(...publishFrames(1, { routingKey: 'q', body: 'x' })),
   'basic.ack on a channel that is not open': onClosedChannel(frameOf(3, 'basic.ack', { deliveryTag: 1 })),
   'channel.close-ok on a channel that is not open': async (s) => {
-    const line = await s.connect();
-    line.client.write(frameOf(1, 'channel.close-ok'));
-    await line.channel(2);
+    const connection = await s.connect();
+    connection.client.write(frameOf(1, 'channel.close-ok'));
+    await connection.at(0).next(1_000);
   },
   'a method on a channel after its close': async (s) => {
     const ch = await s.channel();
@@ -78,7 +78,7 @@ export const channels = situations({
   'channel.close-ok on a channel that is open': async (s) => {
     const ch = await s.channel();
     ch.send('channel.close-ok');
-    await ch.call('basic.qos', { prefetchCount: 1 });
+    await ch.connection.ended();
   },
   'channel.open-ok from a client': async (s) => {
     const ch = await s.channel();
@@ -86,7 +86,7 @@ export const channels = situations({
   },
   'basic.deliver from a client': async (s) => {
     const ch = await s.channel();
-    ch.line.client.write(frameOf(1, 'basic.deliver'), ...publishFrames(1, {}).slice(1));
+    ch.connection.client.write(frameOf(1, 'basic.deliver'), ...publishFrames(1, {}).slice(1));
     await ch.next();
   },
   'queue.declare-ok from a client': async (s) => {
@@ -95,18 +95,18 @@ export const channels = situations({
   },
 
   'an error closes its own channel only': async (s) => {
-    const line = await s.connect();
-    const sibling = await line.channel();
+    const connection = await s.connect();
+    const sibling = await connection.channel();
     await sibling.declare(s.name('q'), {}, { exclusive: true });
     await sibling.consume(s.name('q'));
-    await (await line.channel()).counts(s.name('nosuch'));
+    await (await connection.channel()).counts(s.name('nosuch'));
     sibling.put(s.name('q'), 'still here');
     await sibling.next();
   },
   'what follows an error is dropped until close-ok': async (s) => {
-    const line = await s.connect();
-    line.client.answersCloses = false;
-    const ch = await line.channel();
+    const connection = await s.connect();
+    connection.client.answersCloses = false;
+    const ch = await connection.channel();
     ch.send('queue.declare', { queue: s.name('nosuch'), passive: true });
     ch.send('queue.declare', { queue: s.name('a') });
     await ch.next();
@@ -120,9 +120,9 @@ export const channels = situations({
     await s.probe('queue.declare', { queue: s.name('b'), passive: true });
   },
   'channel.close from both sides at once': async (s) => {
-    const line = await s.connect();
-    line.client.answersCloses = false;
-    const ch = await line.channel();
+    const connection = await s.connect();
+    connection.client.answersCloses = false;
+    const ch = await connection.channel();
     ch.send('queue.declare', { queue: s.name('nosuch'), passive: true });
     await ch.next();
     ch.send('channel.close', done);
@@ -148,9 +148,9 @@ export const channels = situations({
     await ch.next();
     ch.send('basic.cancel', { consumerTag: 'c', nowait: true });
     ch.put(q, 'stays');
-    await ch.counts(q);
+    await ch.counts(q, 1);
     ch.send('queue.purge', { queue: q, nowait: true });
-    await ch.counts(q);
+    await ch.counts(q, 0);
     ch.send('exchange.unbind', { destination: e, source: 'amq.direct', routingKey: s.name('k'), nowait: true });
     ch.send('queue.delete', { queue: q, nowait: true });
     ch.send('exchange.delete', { exchange: e, nowait: true });
@@ -170,7 +170,7 @@ export const channels = situations({
     await ch.consume(s.name('q'), { noAck: true });
     await ch.call('channel.flow', { active: false });
     ch.put(s.name('q'), 'held');
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 0);
     await ch.call('channel.flow', { active: true });
     await ch.next();
   },
@@ -185,31 +185,35 @@ export const channels = situations({
   },
 
   'a close gives back what was unacked, in order and redelivered': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     ch.put(s.name('q'), '1', '2', '3', '4', '5');
     for (let i = 0; i < 4; i++) await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 2 });
     await ch.close();
-    await (await line.channel()).drain(s.name('q'));
+    const next = await connection.channel();
+    await next.counts(s.name('q'), 4);
+    await next.drain(s.name('q'));
   },
   'an error gives back what was unacked': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     ch.put(s.name('q'), '1', '2');
     await ch.consume(s.name('q'));
     await ch.take(2);
     await ch.counts(s.name('nosuch'));
-    await (await line.channel()).drain(s.name('q'));
+    const next = await connection.channel();
+    await next.counts(s.name('q'), 2);
+    await next.drain(s.name('q'));
   },
   'a close ends the consumers of its channel': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     await ch.consume(s.name('q'));
     await ch.close();
-    await (await line.channel()).counts(s.name('q'));
+    await (await connection.channel()).counts(s.name('q'), 0);
   },
 });

@@ -9,51 +9,51 @@ const done = { replyCode: 200, replyText: 'done' };
 /** A method on channel 0 that ends the connection. */
 function refused(frame: Uint8Array): Play {
   return async (s) => {
-    const line = await s.connect();
-    await line.channel();
-    line.client.write(frame);
-    await line.ended();
+    const connection = await s.connect();
+    await connection.channel();
+    connection.client.write(frame);
+    await connection.ended();
   };
 }
 
 export const connections = situations({
   'the client closes the connection': async (s) => {
-    const line = await s.connect();
-    await line.channel();
-    await line.close();
+    const connection = await s.connect();
+    await connection.channel();
+    await connection.close();
   },
   'what follows connection.close is ignored': async (s) => {
-    const line = await s.connect();
-    line.client.write(frameOf(0, 'connection.close', done), frameOf(1, 'channel.open'), frameOf(7, 'basic.get', { queue: 'nosuch' }));
-    await line.at(0).next();
-    line.client.destroy();
-    await line.ended();
+    const connection = await s.connect();
+    connection.client.write(frameOf(0, 'connection.close', done), frameOf(1, 'channel.open'), frameOf(7, 'basic.get', { queue: 'nosuch' }));
+    await connection.at(0).next();
+    connection.client.destroy();
+    await connection.ended();
   },
   'what the client asked before connection.close is answered': async (s) => {
     const ch = await s.channel();
     for (const queue of ['a', 'b', 'c']) ch.send('queue.declare', { queue: s.name(queue), exclusive: true });
-    await ch.line.close();
+    await ch.connection.close();
   },
   'the server closes, and what comes before close-ok is ignored': async (s) => {
-    const line = await s.connect();
-    line.client.answersCloses = false;
-    const ch = await line.channel();
+    const connection = await s.connect();
+    connection.client.answersCloses = false;
+    const ch = await connection.channel();
     ch.send('basic.qos', { prefetchSize: 1 });
-    await line.at(0).next();
+    await connection.at(0).next();
     ch.send('queue.declare', { queue: s.name('q') });
-    line.at(2).send('channel.open');
-    line.client.write(frameOf(0, 'connection.close-ok'));
-    await line.ended();
+    connection.at(2).send('channel.open');
+    connection.client.write(frameOf(0, 'connection.close-ok'));
+    await connection.ended();
     await s.probe('queue.declare', { queue: s.name('q'), passive: true });
   },
   'both sides close at once': async (s) => {
-    const line = await s.connect();
-    line.client.answersCloses = false;
-    const ch = await line.channel();
+    const connection = await s.connect();
+    connection.client.answersCloses = false;
+    const ch = await connection.channel();
     ch.send('basic.qos', { prefetchSize: 1 });
-    await line.at(0).next();
-    line.client.write(frameOf(0, 'connection.close', done), frameOf(0, 'connection.close-ok'));
-    await line.ended();
+    await connection.at(0).next();
+    connection.client.write(frameOf(0, 'connection.close', done), frameOf(0, 'connection.close-ok'));
+    await connection.ended();
   },
   'connection.open a second time': refused(frameOf(0, 'connection.open', { virtualHost: '/' })),
   'connection.start-ok after the handshake': refused(frameOf(0, 'connection.start-ok', { mechanism: 'PLAIN' })),
@@ -69,38 +69,38 @@ export const connections = situations({
   'connection.open on channel 1': refused(frameOf(1, 'connection.open')),
   'connection.update-secret on channel 1': refused(frameOf(1, 'connection.update-secret')),
   'connection.update-secret': async (s) => {
-    const line = await s.connect();
-    line.at(0).send('connection.update-secret', { newSecret: Buffer.from('guest'), reason: 'rotation' });
-    await line.at(0).next();
-    await line.channel();
+    const connection = await s.connect();
+    connection.at(0).send('connection.update-secret', { newSecret: Buffer.from('guest'), reason: 'rotation' });
+    await connection.at(0).next();
+    await connection.channel();
   },
   'connection.update-secret with a wrong password': async (s) => {
-    const line = await s.connect();
-    line.at(0).send('connection.update-secret', { newSecret: Buffer.from('wrong'), reason: 'rotation' });
-    await line.at(0).next();
-    await line.channel();
+    const connection = await s.connect();
+    connection.at(0).send('connection.update-secret', { newSecret: Buffer.from('wrong'), reason: 'rotation' });
+    await connection.at(0).next();
+    await connection.channel();
   },
 
   'a heartbeat comes when the client asked for them': async (s) => {
-    const line = await s.connect({ heartbeat: 1 });
-    await line.at(0).next();
+    const connection = await s.connect({ heartbeat: 1 });
+    await connection.at(0).next();
   },
   'a client that is silent for too long is dropped': async (s) => {
-    const line = await s.connect({ heartbeat: 1 });
-    await line.ended();
+    const connection = await s.connect({ heartbeat: 1 });
+    await connection.ended();
   },
   'a client whose heartbeats come stays': async (s) => {
-    const line = await s.connect({ heartbeat: 1 });
+    const connection = await s.connect({ heartbeat: 1 });
     // Twice as long as one that is silent lives.
     for (let i = 0; i < 8; i++) {
-      await line.at(0).next();
-      line.client.write(rawFrame(FrameType.Heartbeat, 0, []));
+      await connection.at(0).next();
+      connection.client.write(rawFrame(FrameType.Heartbeat, 0, []));
     }
-    await line.channel();
+    await connection.channel();
   },
   'a heartbeat from a client that asked for none': async (s) => {
     const ch = await s.channel();
-    ch.line.client.write(rawFrame(FrameType.Heartbeat, 0, []));
+    ch.connection.client.write(rawFrame(FrameType.Heartbeat, 0, []));
     await ch.fence();
   },
 
@@ -108,7 +108,7 @@ export const connections = situations({
     const ch = await s.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     const other = await s.connect();
-    await ch.line.close();
+    await ch.connection.close();
     await (await other.channel()).declare(s.name('q'), {}, { exclusive: true });
   },
   'a torn connection gives back what was unacked': async (s) => {
@@ -120,7 +120,7 @@ export const connections = situations({
     const [, second] = await ch.take(3);
     s.note(`delivered ${second?.kind}`);
     await keeper.consume(s.name('q'), { noAck: true });
-    ch.line.client.destroy();
+    ch.connection.client.destroy();
     await keeper.take(3);
   },
   'a torn connection takes its exclusive queues and consumers with it': async (s) => {
@@ -128,7 +128,7 @@ export const connections = situations({
     await ch.declare(s.name('mine'), {}, { exclusive: true });
     await ch.declare(s.name('passing'), {}, { autoDelete: true });
     await ch.consume(s.name('passing'));
-    ch.line.client.destroy();
+    ch.connection.client.destroy();
     await s.gone(s.name('mine'));
     await s.gone(s.name('passing'));
   },

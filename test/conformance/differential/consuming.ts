@@ -29,7 +29,7 @@ export const consuming = situations({
     await ch.take(2);
     ch.put(s.name('q'), '3');
     await ch.next();
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 0);
   },
   'consume-ok comes before the first delivery': async (s) => {
     const ch = await queue(s);
@@ -59,11 +59,11 @@ export const consuming = situations({
     await ch.consume(s.name('other'), { consumerTag: 't' });
   },
   'a tag is free again after cancel, and on other channels': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     await ch.consume(s.name('q'), { consumerTag: 't' });
-    await (await line.channel()).consume(s.name('q'), { consumerTag: 't' });
+    await (await connection.channel()).consume(s.name('q'), { consumerTag: 't' });
     await ch.call('basic.cancel', { consumerTag: 't' });
     await ch.consume(s.name('q'), { consumerTag: 't' });
   },
@@ -77,8 +77,8 @@ export const consuming = situations({
     }
   },
   'consumers take turns': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     for (const consumerTag of ['a', 'b', 'c']) await ch.consume(s.name('q'), { consumerTag, noAck: true });
     ch.put(s.name('q'), ...numbers(9));
@@ -144,7 +144,7 @@ export const consuming = situations({
     ch.put(s.name('q'), '1', '2', '3');
     await ch.take(2);
     await ch.call('basic.cancel', { consumerTag: 'c' });
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 1);
     ch.send('basic.ack', { deliveryTag: 1 });
     ch.send('basic.nack', { deliveryTag: 2, requeue: true });
     await ch.drain(s.name('q'));
@@ -159,8 +159,8 @@ export const consuming = situations({
     await ch.call('basic.cancel', { consumerTag: 'c' });
   },
   'a consumer of a deleted queue is not told, when its client does not understand': async (s) => {
-    const line = await s.connect({ clientProperties: table({ capabilities: table({ 'basic.nack': true }) }) });
-    const ch = await line.channel();
+    const connection = await s.connect({ clientProperties: table({ capabilities: table({ 'basic.nack': true }) }) });
+    const ch = await connection.channel();
     await ch.declare(s.name('q'));
     await ch.consume(s.name('q'));
     const other = await s.channel();
@@ -199,7 +199,7 @@ export const consuming = situations({
     await ch.consume(s.name('q'), { consumerTag: 'one' });
     ch.put(s.name('q'), ...numbers(5));
     await ch.take(3);
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 2);
   },
   'qos later does not touch a consumer that runs': async (s) => {
     const ch = await queue(s);
@@ -208,10 +208,10 @@ export const consuming = situations({
     ch.put(s.name('q'), ...numbers(5));
     await ch.next();
     await ch.call('basic.qos', { prefetchCount: 3 });
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 4);
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.next();
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 3);
   },
   'global qos is for the whole channel, and holds at once': async (s) => {
     const ch = await queue(s);
@@ -220,10 +220,10 @@ export const consuming = situations({
     await ch.call('basic.qos', { prefetchCount: 3, global: true });
     ch.put(s.name('q'), ...numbers(6));
     await ch.take(3);
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 3);
     await ch.call('basic.qos', { prefetchCount: 4, global: true });
     await ch.next();
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 2);
     await ch.call('basic.qos', { prefetchCount: 0, global: true });
     await ch.take(2);
   },
@@ -235,7 +235,7 @@ export const consuming = situations({
     await ch.consume(s.name('q'), { consumerTag: 'b' });
     ch.put(s.name('q'), ...numbers(6));
     await ch.take(3);
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 3);
   },
   'a message that was got counts for no consumer, but for the channel': async (s) => {
     const ch = await queue(s);
@@ -249,7 +249,7 @@ export const consuming = situations({
     await ch.call('basic.qos', { prefetchCount: 3, global: true });
     await ch.consume(s.name('q'), { consumerTag: 'b' });
     await ch.next();
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 3);
   },
   'no_ack knows no prefetch': async (s) => {
     const ch = await queue(s);
@@ -257,7 +257,7 @@ export const consuming = situations({
     await ch.consume(s.name('q'), { noAck: true });
     ch.put(s.name('q'), ...numbers(5));
     await ch.take(5);
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 0);
   },
   'a settled message makes room for the next': async (s) => {
     const ch = await queue(s);
@@ -274,15 +274,15 @@ export const consuming = situations({
   },
 
   'a single active consumer, and the next when it goes': async (s) => {
-    const line = await s.connect();
-    const [a, b] = [await line.channel(), await line.channel()];
+    const connection = await s.connect();
+    const [a, b] = [await connection.channel(), await connection.channel()];
     await a.declare(s.name('q'), { 'x-single-active-consumer': true }, { exclusive: true });
     await a.consume(s.name('q'), { consumerTag: 'a' });
     await b.consume(s.name('q'), { consumerTag: 'b' });
-    const publisher = await line.channel();
+    const publisher = await connection.channel();
     publisher.put(s.name('q'), '1', '2');
     await a.take(2);
-    await publisher.counts(s.name('q'));
+    await publisher.counts(s.name('q'), 0);
     await a.call('basic.cancel', { consumerTag: 'a' });
     publisher.put(s.name('q'), '3');
     await b.next();
@@ -297,19 +297,19 @@ export const consuming = situations({
     const publisher = await s.channel();
     publisher.put(s.name('q'), '1', '2', '3');
     await a.take(3);
-    a.line.client.destroy();
+    a.connection.client.destroy();
     await b.take(3);
   },
   'a single active consumer without credit does not make room for others': async (s) => {
-    const line = await s.connect();
-    const [a, b] = [await line.channel(), await line.channel()];
+    const connection = await s.connect();
+    const [a, b] = [await connection.channel(), await connection.channel()];
     await a.declare(s.name('q'), { 'x-single-active-consumer': true }, { exclusive: true });
     await a.call('basic.qos', { prefetchCount: 1 });
     await a.consume(s.name('q'), { consumerTag: 'a' });
     await b.consume(s.name('q'), { consumerTag: 'b' });
     a.put(s.name('q'), '1', '2');
     await a.next();
-    await a.counts(s.name('q'));
+    await a.counts(s.name('q'), 1);
   },
   'getting from a queue of a single active consumer': async (s) => {
     const ch = await s.channel();

@@ -36,21 +36,21 @@ export const limits = situations({
     await ch.get(s.name('q'), false);
     await ch.get(s.name('q'), false);
     ch.put(s.name('q'), '3', '4');
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 2);
     ch.send('basic.nack', { deliveryTag: 2, multiple: true, requeue: true });
     await ch.drain(s.name('q'));
   },
   'x-max-length-bytes counts bodies only': async (s) => {
     const ch = await limited(s, { 'x-max-length-bytes': 10 });
     for (const body of ['12345', '67890']) ch.publish({ routingKey: s.name('q'), properties: { messageId: 'x'.repeat(200) }, body });
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 2);
     ch.put(s.name('q'), 'a');
     await ch.drain(s.name('q'));
   },
   'a message above x-max-length-bytes': async (s) => {
     const ch = await limited(s, { 'x-max-length-bytes': 5 });
     ch.put(s.name('q'), 'abc', 'too long');
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 1);
   },
   'both limits, whichever comes first': async (s) => {
     const ch = await limited(s, { 'x-max-length': 3, 'x-max-length-bytes': 6 });
@@ -66,7 +66,7 @@ export const limits = situations({
   'x-max-length of 0 without a consumer': async (s) => {
     const ch = await limited(s, { 'x-max-length': 0 });
     ch.put(s.name('q'), '1');
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 0);
   },
   'reject-publish: nacked': async (s) => {
     const ch = await limited(s, { 'x-max-length': 2, 'x-overflow': 'reject-publish' });
@@ -91,7 +91,7 @@ export const limits = situations({
   'reject-publish without confirms: lost in silence': async (s) => {
     const ch = await limited(s, { 'x-max-length': 1, 'x-overflow': 'reject-publish' });
     ch.put(s.name('q'), '1');
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 1);
     ch.publish({ routingKey: s.name('q'), body: '2', mandatory: true });
     await ch.drain(s.name('q'));
   },
@@ -148,7 +148,7 @@ export const limits = situations({
     prioritized(ch, s.name('q'), 0);
     await ch.next();
     prioritized(ch, s.name('q'), 1, 5);
-    await ch.counts(s.name('q'));
+    await ch.counts(s.name('q'), 2);
     for (let tag = 1; tag <= 2; tag++) {
       ch.send('basic.ack', { deliveryTag: tag });
       await ch.next();

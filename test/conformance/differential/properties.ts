@@ -11,7 +11,7 @@ function roundTrip(header: Uint8Array): Play {
   return async (s) => {
     const ch = await s.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
-    ch.line.client.write(frameOf(1, 'basic.publish', { routingKey: s.name('q') }), rawFrame(2, 1, header));
+    ch.connection.client.write(frameOf(1, 'basic.publish', { routingKey: s.name('q') }), rawFrame(2, 1, header));
     await ch.fence();
     if (!ch.isOpen) return;
     ch.lane.hidden.add('basic.get-ok');

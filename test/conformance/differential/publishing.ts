@@ -177,12 +177,12 @@ export const publishing = situations({
     await ch.call('basic.ack', { deliveryTag: 1 });
   },
   'a channel that closes loses no message that it published': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     ch.put(s.name('q'), ...Array.from({ length: 10 }, (_, i) => `${i}`));
     ch.send('channel.close');
     const item = await ch.next();
-    if (isMethod(item, 'channel.close-ok')) await (await line.channel()).counts(s.name('q'));
+    if (isMethod(item, 'channel.close-ok')) await (await connection.channel()).counts(s.name('q'), 10);
   },
 });

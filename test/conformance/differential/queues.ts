@@ -43,6 +43,7 @@ export const queues = situations({
     ch.send('basic.cancel', { consumerTag: 'c' });
     await ch.next();
     ch.put(s.name('q'), '4');
+    await ch.counts(s.name('q'), 1);
     await ch.call('queue.declare', { queue: s.name('q'), passive: true, exclusive: true, autoDelete: true });
   },
   'declare-ok counts ready messages and consumers': async (s) => {
@@ -145,9 +146,9 @@ export const queues = situations({
     await ch.call('basic.get');
   },
   'what a channel declared last, another does not know': async (s) => {
-    const line = await s.connect();
-    await (await line.channel()).declare(s.name('q'), {}, { exclusive: true });
-    await (await line.channel()).call('basic.get');
+    const connection = await s.connect();
+    await (await connection.channel()).declare(s.name('q'), {}, { exclusive: true });
+    await (await connection.channel()).call('basic.get');
   },
   'no queue was declared: declare passively': nameless('queue.declare', { passive: true }),
   'no queue was declared: bind': nameless('queue.bind', { exchange: 'amq.direct', routingKey: 'k' }),
@@ -179,23 +180,23 @@ export const queues = situations({
     await ch.next();
   },
   'an exclusive queue serves all channels of its connection': async (s) => {
-    const line = await s.connect();
-    const ch = await line.channel();
+    const connection = await s.connect();
+    const ch = await connection.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });
     await ch.close();
-    await (await line.channel()).counts(s.name('q'));
+    await (await connection.channel()).counts(s.name('q'));
   },
 
   'an auto-delete queue goes with its last consumer': async (s) => {
-    const line = await s.connect();
-    const [a, b] = [await line.channel(), await line.channel()];
+    const connection = await s.connect();
+    const [a, b] = [await connection.channel(), await connection.channel()];
     await a.declare(s.name('q'), {}, { autoDelete: true });
     await a.get(s.name('q'));
-    await a.counts(s.name('q'));
+    await a.counts(s.name('q'), 0);
     await a.consume(s.name('q'));
     await b.consume(s.name('q'));
     await a.call('basic.cancel', { consumerTag: 'c' });
-    await a.counts(s.name('q'));
+    await a.counts(s.name('q'), 0);
     await b.close();
     await s.gone(s.name('q'));
     await a.counts(s.name('q'));
@@ -215,17 +216,17 @@ export const queues = situations({
     await ch.declare(s.name('dead'));
     ch.put(s.name('q'), 'is not dead-lettered');
     await s.gone(s.name('q'));
-    await ch.counts(s.name('dead'));
+    await ch.counts(s.name('dead'), 0);
     await ch.counts(s.name('q'));
   },
   'a consumer keeps a queue from expiring': async (s) => {
     const ch = await s.channel();
-    await ch.declare(s.name('used'), { 'x-expires': 40 });
+    await ch.declare(s.name('used'), { 'x-expires': 400 });
     await ch.consume(s.name('used'));
     // One that expires later than the other would have.
-    await ch.declare(s.name('unused'), { 'x-expires': 200 });
+    await ch.declare(s.name('unused'), { 'x-expires': 1000 });
     await s.gone(s.name('unused'));
-    await ch.counts(s.name('used'));
+    await ch.counts(s.name('used'), 0);
     await ch.call('basic.cancel', { consumerTag: 'c' });
     await s.gone(s.name('used'));
   },
@@ -287,7 +288,7 @@ export const queues = situations({
     await ch.call('queue.purge', { queue: s.name('q') });
     ch.send('basic.nack', { deliveryTag: 1, requeue: true });
     await ch.drain(s.name('q'));
-    await ch.counts(s.name('dead'));
+    await ch.counts(s.name('dead'), 0);
   },
   'getting from a missing queue': async (s) => s.probe('basic.get', { queue: s.name('nosuch') }),
   'consuming from a missing queue': async (s) => s.probe('basic.consume', { queue: s.name('nosuch') }),

@@ -18,7 +18,7 @@ async function address(s: Stage, ch: Channel): Promise<string> {
   await server.declare(s.name('requests'), {}, { exclusive: true });
   ch.publish({ routingKey: s.name('requests'), properties: { replyTo: REPLY_TO, correlationId: '1' }, body: 'request' });
   await ch.fence();
-  await server.counts(s.name('requests'));
+  await server.counts(s.name('requests'), 1);
   const item = await server.get(s.name('requests'));
   return isMethod(item, 'basic.get-ok') && item.kind === 'method' ? (item.content?.properties.replyTo ?? '') : '';
 }
@@ -50,7 +50,7 @@ export const replyTo = situations({
     for (const from of [ch, ch, other]) {
       from.publish({ routingKey: s.name('requests'), properties: { replyTo: REPLY_TO }, body: 'request' });
       await from.fence();
-      await server.counts(s.name('requests'));
+      await server.counts(s.name('requests'), 1);
       const item = await server.get(s.name('requests'));
       addresses.push(isMethod(item, 'basic.get-ok') && item.kind === 'method' ? (item.content?.properties.replyTo ?? '') : '');
     }
@@ -98,13 +98,13 @@ export const replyTo = situations({
     const ch = await requester(s);
     const to = await address(s, ch);
     await s.probe('queue.declare', { queue: to, passive: true });
-    await ch.line.close();
+    await ch.connection.close();
     await s.probe('queue.declare', { queue: to, passive: true });
   },
   'a reply to a requester that is gone': async (s) => {
     const ch = await requester(s);
     const to = await address(s, ch);
-    await ch.line.close();
+    await ch.connection.close();
     const server = await s.channel();
     server.publish({ routingKey: to, body: 'too late', mandatory: true });
     server.publish({ routingKey: to, body: 'too late' });

@@ -8,7 +8,7 @@ import type { MethodFields } from '../../../shared/amqp/methods.ts';
 import type { MethodName } from '../../../shared/amqp/spec.ts';
 import type { FieldTable, FieldValue } from '../../../shared/amqp/table.ts';
 import { AmqpClient, type AmqpContent, type AmqpItem, isMethod, type LoginOptions, NothingCame, type PublishOptions } from '../../support/amqp-client.ts';
-import { Lane, normalized, type Transcript } from './transcript.ts';
+import { Lane, mapLine, normalized, plainLine, type Transcript } from './transcript.ts';
 
 export interface Target {
   readonly port: number;
@@ -38,9 +38,9 @@ const POLLS_MAX = 1_000;
 export class Stage {
   readonly #target: Target;
   readonly #prefix: string;
-  readonly #lines: Line[] = [];
+  readonly #connections: Connection[] = [];
   readonly #notes: string[] = [];
-  #probes: Line | undefined;
+  #probes: Connection | undefined;
 
   /** `prefix` makes the names of this situation its own. */
   constructor(target: Target, prefix: string) {
@@ -54,20 +54,20 @@ export class Stage {
   }
 
   /** A connection that has sent nothing yet. */
-  async dial(): Promise<Line> {
-    const line: Line = new Line(`${this.#lines.length + 1}`, await AmqpClient.dial(this.#target.port, (number, item) => line.came(number, item)));
-    this.#lines.push(line);
-    return line;
+  async dial(): Promise<Connection> {
+    const connection: Connection = new Connection(`${this.#connections.length + 1}`, await AmqpClient.dial(this.#target.port, (number, item) => connection.came(number, item)));
+    this.#connections.push(connection);
+    return connection;
   }
 
   /** A connection that is open. Its handshake is not written down where it goes well. */
-  async connect(options: LoginOptions = {}): Promise<Line> {
-    const line = await this.dial();
-    const { hidden } = line.at(0).lane;
+  async connect(options: LoginOptions = {}): Promise<Connection> {
+    const connection = await this.dial();
+    const { hidden } = connection.at(0).lane;
     for (const name of ['connection.start', 'connection.tune', 'connection.open-ok'] as const) hidden.add(name);
-    await line.client.login(options);
+    await connection.client.login(options);
     hidden.clear();
-    return line;
+    return connection;
   }
 
   /** An open channel of a connection of its own. */
@@ -117,15 +117,15 @@ export class Stage {
       if (!(error instanceof NothingCame)) throw error;
       this.note(`the script ended early: ${error.message}`);
     }
-    await Promise.all(this.#lines.map((line) => line.settle()));
-    const lines = [...this.#notes, ...this.#lines.flatMap((line) => line.transcript())];
-    for (const line of this.#lines) line.client.destroy();
-    return lines.map((line) => normalized(line, this.#prefix));
+    await Promise.all(this.#connections.map((connection) => connection.settle()));
+    const lines = [...this.#notes.map(plainLine), ...this.#connections.flatMap((connection) => connection.transcript())];
+    for (const connection of this.#connections) connection.client.destroy();
+    return lines.map((line) => mapLine(line, (text) => normalized(text, this.#prefix)));
   }
 }
 
 /** One connection of a stage. */
-export class Line {
+export class Connection {
   readonly name: string;
   readonly client: AmqpClient;
   readonly #channels = new Map<number, Channel>();
@@ -182,22 +182,23 @@ export class Line {
     }
   }
 
-  transcript(): string[] {
+  transcript(): Transcript {
     const channels = [...this.#channels.values()].sort((a, b) => a.number - b.number);
     const open = channels.filter((channel) => channel.isOpen).map((channel) => channel.number);
     const state = this.client.hasEnded ? 'is gone' : `is open with channels ${open.join(', ') || 'none'}`;
     return [
-      ...channels.flatMap(({ number, lane }) => lane.lines().map((line) => `${this.name}.${number} ${line}`)),
-      `${this.name} ${state}`,
+      ...channels.flatMap(({ number, lane }) => lane.lines().map((line) => mapLine(line, (text) => `${this.name}.${number} ${text}`))),
+      plainLine(`${this.name} ${state}`),
     ];
   }
 }
 
+const COUNT_MS_MAX = 2_000;
 // A channel that does not answer a fence within this never will.
 const FENCE_MS_MAX = 5_000;
 
 export class Channel {
-  readonly line: Line;
+  readonly connection: Connection;
   readonly number: number;
   readonly lane = new Lane();
   /** As the broker said last. */
@@ -207,8 +208,8 @@ export class Channel {
   #fencesAnswered = 0;
   #lastContent: AmqpContent | undefined;
 
-  constructor(line: Line, number: number) {
-    this.line = line;
+  constructor(connection: Connection, number: number) {
+    this.connection = connection;
     this.number = number;
   }
 
@@ -227,7 +228,7 @@ export class Channel {
   }
 
   send<Name extends MethodName>(name: Name, fields: Partial<MethodFields<Name>> = {}): void {
-    this.line.client.send(this.number, name, fields);
+    this.connection.client.send(this.number, name, fields);
     if (name === 'confirm.select') this.lane.unconfirmed ??= new Set();
   }
 
@@ -238,7 +239,7 @@ export class Channel {
   }
 
   next(waitMs?: number): Promise<AmqpItem> {
-    return this.line.client.next(this.number, waitMs);
+    return this.connection.client.next(this.number, waitMs);
   }
 
   async take(count: number): Promise<AmqpItem[]> {
@@ -248,7 +249,7 @@ export class Channel {
   }
 
   publish(options: PublishOptions): void {
-    this.line.client.publish(this.number, options);
+    this.connection.client.publish(this.number, options);
     // Counting begins with confirm.select.
     this.lane.unconfirmed?.add(++this.#published);
   }
@@ -265,7 +266,7 @@ export class Channel {
 
   /** In confirm mode: until everything published is confirmed. */
   async confirmed(): Promise<void> {
-    await this.line.client.until(() => this.lane.unconfirmed?.size === 0 || !this.isOpen);
+    await this.connection.client.until(() => this.lane.unconfirmed?.size === 0 || !this.isOpen);
   }
 
   async declare(queue: string, args: Readonly<Record<string, FieldValue>> = {}, fields: Partial<MethodFields<'queue.declare'>> = {}): Promise<AmqpItem> {
@@ -280,9 +281,23 @@ export class Channel {
     return this.call('queue.bind', { queue, exchange, routingKey, arguments: table(args) });
   }
 
-  /** Counts, and that everything published here before has reached the queue. */
-  async counts(queue: string): Promise<AmqpItem> {
-    return this.call('queue.declare', { queue, passive: true });
+  /**
+   * Counts. With `ready` they are asked for again until that many messages are ready, or never will be: RabbitMQ counts what has arrived, and
+   * what was published before may not have.
+   */
+  async counts(queue: string, ready?: number): Promise<AmqpItem> {
+    const deadline = performance.now() + COUNT_MS_MAX;
+    for (;;) {
+      this.lane.hidden.add('queue.declare-ok');
+      const item = await this.call('queue.declare', { queue, passive: true });
+      this.lane.hidden.clear();
+      if (!isMethod(item, 'queue.declare-ok')) return item;
+      if (ready === undefined || item.method.fields.messageCount === ready || performance.now() > deadline) {
+        this.lane.add(item);
+        return item;
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
   }
 
   async get(queue: string, noAck = true): Promise<AmqpItem> {
@@ -313,8 +328,8 @@ export class Channel {
   async fence(): Promise<void> {
     this.#fences++;
     this.lane.hidden.add('access.request-ok');
-    this.line.client.send(this.number, 'access.request');
+    this.connection.client.send(this.number, 'access.request');
     const wanted = this.#fences;
-    await this.line.client.until(() => this.#fencesAnswered >= wanted || !this.isOpen, FENCE_MS_MAX);
+    await this.connection.client.until(() => this.#fencesAnswered >= wanted || !this.isOpen, FENCE_MS_MAX);
   }
 }

@@ -5,7 +5,7 @@ import { type Channel, type Stage, situations } from './stage.ts';
 /** A queue 'q' and a channel in tx mode; and another to look from. */
 async function transacted(s: Stage): Promise<{ ch: Channel; watcher: Channel }> {
   const ch = await s.channel();
-  const watcher = await ch.line.channel();
+  const watcher = await ch.connection.channel();
   await watcher.declare(s.name('q'), {}, { exclusive: true });
   await ch.call('tx.select');
   return { ch, watcher };
@@ -36,7 +36,7 @@ export const transactions = situations({
     const { ch, watcher } = await transacted(s);
     ch.put(s.name('q'), '1', '2');
     await ch.fence();
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 0);
     await ch.call('tx.commit');
     await watcher.drain(s.name('q'));
   },
@@ -57,7 +57,7 @@ export const transactions = situations({
   'an ack holds at commit': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1', '2');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 2);
     await ch.get(s.name('q'), false);
     await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 1 });
@@ -68,11 +68,11 @@ export const transactions = situations({
   'an ack is forgotten at rollback, and the message stays unacked': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 1);
     await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.call('tx.rollback');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 0);
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.call('tx.commit');
     await ch.close();
@@ -81,7 +81,7 @@ export const transactions = situations({
   'an ack is forgotten at close': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 1);
     await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.close();
@@ -90,12 +90,12 @@ export const transactions = situations({
   'a nack and a reject hold at commit': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1', '2', '3');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 3);
     for (let i = 0; i < 3; i++) await ch.get(s.name('q'), false);
     ch.send('basic.nack', { deliveryTag: 1, requeue: true });
     ch.send('basic.reject', { deliveryTag: 2, requeue: false });
     await ch.fence();
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 0);
     await ch.call('tx.commit');
     await watcher.drain(s.name('q'));
     await ch.close();
@@ -104,11 +104,11 @@ export const transactions = situations({
   'a nack is forgotten at rollback': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 1);
     await ch.get(s.name('q'), false);
     ch.send('basic.nack', { deliveryTag: 1, requeue: true });
     await ch.call('tx.rollback');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 0);
   },
   'an unknown tag is refused at once': async (s) => {
     const { ch } = await transacted(s);
@@ -118,17 +118,18 @@ export const transactions = situations({
   'a tag that was acked in the same transaction is unknown': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 1);
     await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 1 });
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.next();
+    await watcher.counts(s.name('q'), 1);
     await watcher.drain(s.name('q'));
   },
   'acks and publishes together': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1', '2', '3');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 3);
     for (let i = 0; i < 3; i++) await ch.get(s.name('q'), false);
     ch.put(s.name('q'), '4');
     ch.send('basic.ack', { deliveryTag: 2, multiple: true });
@@ -142,7 +143,7 @@ export const transactions = situations({
     await ch.next();
     await ch.call('tx.rollback');
     await ch.fence();
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 0);
   },
   'prefetch is freed at commit': async (s) => {
     const { ch, watcher } = await transacted(s);
@@ -152,7 +153,7 @@ export const transactions = situations({
     await ch.next();
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.fence();
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 1);
     await ch.call('tx.commit');
     await ch.next();
   },
@@ -169,7 +170,7 @@ export const transactions = situations({
     ch.put(s.name('q'), 'forgotten');
     ch.publish({ exchange: s.name('nosuch'), body: 'm' });
     await ch.next();
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 0);
   },
   'an exchange that is gone by the time of the commit': async (s) => {
     const { ch, watcher } = await transacted(s);
@@ -184,7 +185,7 @@ export const transactions = situations({
     const { ch, watcher } = await transacted(s);
     await watcher.declare(s.name('full'), { 'x-max-length': 1, 'x-overflow': 'reject-publish' }, { exclusive: true });
     watcher.put(s.name('full'), '1');
-    await watcher.counts(s.name('full'));
+    await watcher.counts(s.name('full'), 1);
     ch.put(s.name('full'), '2');
     ch.put(s.name('q'), 'beside it');
     await ch.call('tx.commit');
@@ -200,12 +201,12 @@ export const transactions = situations({
   'recover in a transaction': async (s) => {
     const { ch, watcher } = await transacted(s);
     watcher.put(s.name('q'), '1', '2');
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 2);
     await ch.get(s.name('q'), false);
     await ch.get(s.name('q'), false);
     ch.send('basic.ack', { deliveryTag: 1 });
     await ch.call('basic.recover', { requeue: true });
-    await watcher.counts(s.name('q'));
+    await watcher.counts(s.name('q'), 1);
     await ch.call('tx.commit');
     await watcher.drain(s.name('q'));
   },

@@ -12,7 +12,21 @@ import type { MethodName } from '../../../shared/amqp/spec.ts';
 import { type FieldValue, Typed } from '../../../shared/amqp/table.ts';
 import type { AmqpContent, AmqpItem } from '../../support/amqp-client.ts';
 
-export type Transcript = readonly string[];
+/** One thing that came. */
+export interface Line {
+  readonly text: string;
+  /** Without the headers that Leveret adds. */
+  readonly plain: string;
+  /** Which those are. */
+  readonly added: readonly string[];
+}
+export type Transcript = readonly Line[];
+
+/** Headers of Leveret that RabbitMQ 3.10 does not have: for semantics D7, L2. What differs by them alone is told apart. */
+export const ADDED_HEADERS: readonly string[] = [
+  'x-delivery-count',
+  ...['exchange', 'queue', 'reason'].map((part) => `x-last-death-${part}`),
+];
 
 /** Of one channel of one connection. */
 export class Lane {
@@ -20,7 +34,7 @@ export class Lane {
   unconfirmed: Set<number> | undefined;
   /** How many were confirmed. */
   confirmed = 0;
-  readonly #lines: string[] = [];
+  readonly #lines: Line[] = [];
   readonly #confirms = new Map<number, 'ack' | 'nack' | 'confirmed twice'>();
   /** Methods that are not written down, once each. */
   readonly hidden = new Set<MethodName>();
@@ -30,15 +44,15 @@ export class Lane {
     else if (item.kind === 'header') this.note(`protocol header ${hex(item.bytes)}`);
     else if (item.kind === 'malformed') this.note(`malformed: ${item.why}`);
     else if (item.kind === 'end') this.note('the socket ends');
-    else if (this.#lines.at(-1) !== 'heartbeat') this.note('heartbeat'); // how many is a matter of time
+    else if (this.#lines.at(-1)?.text !== 'heartbeat') this.note('heartbeat'); // how many is a matter of time
   }
 
-  note(line: string): void {
+  note(text: string): void {
     this.#flushConfirms();
-    this.#lines.push(line);
+    this.#lines.push(plainLine(text));
   }
 
-  lines(): string[] {
+  lines(): readonly Line[] {
     this.#flushConfirms();
     return this.#lines;
   }
@@ -50,7 +64,8 @@ export class Lane {
       this.#confirm(this.unconfirmed, deliveryTag, multiple, method.name === 'basic.ack' ? 'ack' : 'nack');
       return;
     }
-    this.note(printMethod(method, content));
+    this.#flushConfirms();
+    this.#lines.push(methodLine(method, content));
   }
 
   #confirm(unconfirmed: Set<number>, last: number, multiple: boolean, outcome: 'ack' | 'nack'): void {
@@ -65,8 +80,27 @@ export class Lane {
     if (this.#confirms.size === 0) return;
     const confirms = [...this.#confirms].sort(([a], [b]) => a - b).map(([seq, outcome]) => `${seq} ${outcome}`);
     this.#confirms.clear();
-    this.#lines.push(`confirms: ${confirms.join(', ')}`);
+    this.#lines.push(plainLine(`confirms: ${confirms.join(', ')}`));
   }
+}
+
+export function plainLine(text: string): Line {
+  return { text, plain: text, added: [] };
+}
+
+/** The same change to a line and to what it is without added headers. */
+export function mapLine({ text, plain, added }: Line, change: (text: string) => string): Line {
+  return { text: change(text), plain: change(plain), added };
+}
+
+function methodLine(method: Method, content: AmqpContent | undefined): Line {
+  const text = printMethod(method, content);
+  const headers = content?.properties.headers;
+  const added = ADDED_HEADERS.filter((name) => headers?.has(name));
+  if (content === undefined || headers === undefined || added.length === 0) return plainLine(text);
+  const kept = new Map([...headers].filter(([name]) => !added.includes(name)));
+  const properties = { ...content.properties, headers: kept.size === 0 ? undefined : kept };
+  return { text, plain: printMethod(method, { ...content, properties }), added };
 }
 
 function printMethod(method: Method, content: AmqpContent | undefined): string {
