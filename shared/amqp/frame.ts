@@ -92,7 +92,7 @@ export class FrameReader {
 
   /** Keeps what is left of the chunk: its owner wants it back. */
   retain(): void {
-    this.#chunk = this.#chunk.slice(this.#at);
+    this.#chunk = new Uint8Array(this.#chunk.subarray(this.#at)); // not slice(), which on a Buffer is a view
     this.#at = 0;
   }
 

@@ -193,7 +193,7 @@ class FieldReader {
       case 'longstr': {
         const length = readU32(bytes, this.#take(4));
         const at = this.#take(length);
-        return bytes.slice(at, at + length);
+        return new Uint8Array(bytes.subarray(at, at + length)); // not slice(), which on a Buffer is a view
       }
       default: {
         const at = this.#at;
