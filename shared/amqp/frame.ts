@@ -117,9 +117,7 @@ export class FrameReader {
       this.#pendingBytes += count;
       this.#at += count;
     }
-    if (this.#pendingBytes >= wanted) return true;
-    this.feed(NOTHING);
-    return false;
+    return this.#pendingBytes >= wanted || this.#release();
   }
 
   /** Doubles, so that bytes that come singly are not copied again for each: never more than the frame, nor twice what came. */
@@ -137,7 +135,13 @@ export class FrameReader {
       this.#pending.set(this.#chunk.subarray(this.#at));
       this.#pendingBytes = left;
     }
+    return this.#release();
+  }
+
+  /** Who waits holds nothing of what was read: an idle connection costs no chunk. */
+  #release(): false {
     this.feed(NOTHING);
+    this.bytes = NOTHING;
     return false;
   }
 

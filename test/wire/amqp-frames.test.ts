@@ -139,6 +139,14 @@ describe('a size that is too large', () => {
   });
 });
 
+test('a reader that waits holds no chunk and no frame that it has shown', () => {
+  for (const how of ['whole', 'thirds', 'bytes'] as const) {
+    const reader = new FrameReader(FRAME_MAX);
+    read(reader, pieces(stream([{ type: 3, channel: 1, payload: new Uint8Array(1000) }]), how));
+    expect([reader.bytes.length, reader.chunk.length]).toEqual([0, 0]);
+  }
+});
+
 test('a frame that is announced costs no more than twice what came of it', () => {
   const readers = Array.from({ length: 500 }, () => new FrameReader(131_072));
   const before = process.memoryUsage().arrayBuffers;
