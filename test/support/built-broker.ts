@@ -11,6 +11,8 @@ const SHIM = fileURLToPath(new URL('../../server/bin/leveret.js', import.meta.ur
 export interface BuiltBroker {
   /** Its ws:// address. */
   readonly url: string;
+  /** Its amqp:// address, with guest; empty without an AMQP port. */
+  readonly amqpUrl: string;
   readonly pid: number;
   /** What it has written to stderr: its log. */
   errors(): string;
@@ -44,6 +46,7 @@ export async function startBuiltBroker(
   });
   return {
     url,
+    amqpUrl: /amqp:\/\/[^\s"',]+/.exec(printed)?.[0].replace('//', '//guest:guest@') ?? '',
     pid: child.pid ?? 0,
     errors: () => errors,
     async stop() {

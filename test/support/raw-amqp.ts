@@ -20,9 +20,9 @@ export interface ReceivedFrame {
   readonly method: Method | undefined;
 }
 
-/** How a peer was answered: the protocol header, a close, or the end of the stream without a word. */
+/** How a peer was answered: the protocol header, a close, the end of the stream without a word, or like any other. */
 export type Outcome =
-  | { readonly how: 'header' | 'hung up' }
+  | { readonly how: 'header' | 'hung up' | 'goes on' }
   | { readonly how: 'connection' | 'channel'; readonly code: number; readonly text: string; readonly blamed: string };
 
 export interface Handshake {
@@ -60,7 +60,7 @@ export function contentHeader(channel: number, bodyBytes: number | bigint, class
   const fixed = Buffer.alloc(12);
   fixed.writeUInt16BE(classId);
   fixed.writeBigUInt64BE(BigInt(bodyBytes), 4);
-  return rawFrame(2, channel, Buffer.concat([fixed, Buffer.from(rest, 'hex')]));
+  return rawFrame(2, channel, Buffer.concat([fixed, Buffer.from(rest.replaceAll(' ', ''), 'hex')]));
 }
 
 export class RawAmqp {
@@ -188,12 +188,16 @@ export class RawAmqp {
     return this.method(reply, channel);
   }
 
-  /** How the server ends this, or a channel of it. What comes before is dropped; a close of the connection is answered and its end awaited. */
-  async outcome(): Promise<Outcome> {
+  /**
+   * How the server ends this, or a channel of it. What comes before is dropped; a close of the connection is answered and its end awaited.
+   * It goes on when channel.open-ok comes on `probe` first: who asks has sent channel.open there.
+   */
+  async outcome(probe = 0): Promise<Outcome> {
     for (;;) {
       const frame = await this.#next();
       if (frame === undefined) return { how: this.#header.length > 0 ? 'header' : 'hung up' };
       const { method } = frame;
+      if (method?.name === 'channel.open-ok' && frame.channel === probe) return { how: 'goes on' };
       if (method?.name !== 'channel.close' && method?.name !== 'connection.close') continue;
       const { replyCode: code, replyText: text, failedClassId, failedMethodId } = method.fields;
       const end = { code, text, blamed: `${failedClassId}.${failedMethodId}` };
