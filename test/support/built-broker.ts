@@ -17,6 +17,8 @@ export interface BuiltBroker {
   /** What it has written to stderr: its log. */
   errors(): string;
   stop(): Promise<void>;
+  /** Ends it as a crash would. */
+  kill(): Promise<void>;
 }
 
 /** `flags` say where messages are kept, and more. */
@@ -54,6 +56,11 @@ export async function startBuiltBroker(
       child.kill('SIGTERM');
       await ended;
       if (child.exitCode !== 0) throw new Error(`the broker ended with ${child.signalCode ?? child.exitCode}:\n${printed}`);
+    },
+    async kill() {
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
     },
   };
 }

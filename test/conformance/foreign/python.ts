@@ -1,0 +1,69 @@
+// A foreign client in Python: a script beside this file, run by Debian's own interpreter, which finds Debian's packages.
+// Scenario names go in, lines of JSON come out (foreign_driver.py). Always: a script that ends early is an error with what it wrote to stderr.
+
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { Inbox } from './checks.ts';
+import { Beyond, type Driver, type Scenario, type Target } from './scenarios.ts';
+
+const PYTHON = '/usr/bin/python3';
+// A scenario waits several times: for a broker that starts, for messages.
+const PATIENCES = 3;
+
+type Line = { readonly ask: 'restart' | 'kill' } | { readonly beyond: string } | { readonly ok: boolean; readonly note: string };
+
+export class PythonDriver implements Driver {
+  readonly #target: Target;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: Inbox<string>;
+  #errors = '';
+
+  constructor(script: string, target: Target) {
+    this.#target = target;
+    this.#lines = new Inbox(target.patienceMs * PATIENCES);
+    const path = fileURLToPath(new URL(script, import.meta.url));
+    // -B: no compiled files beside the sources
+    this.#child = spawn(PYTHON, ['-B', path, target.amqpUrl, String(target.patienceMs / 1000)]);
+    this.#child.stderr.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));
+    const lines = createInterface({ input: this.#child.stdout });
+    lines.on('line', (line) => this.#lines.put(line));
+    lines.on('close', () => this.#lines.put(''));
+  }
+
+  async run(scenario: Scenario): Promise<string> {
+    this.#child.stdin.write(`${scenario}\n`);
+    for (;;) {
+      const line = await this.#next(scenario);
+      if ('ask' in line) {
+        await (line.ask === 'kill' ? this.#target.kill() : this.#target.restart());
+        this.#child.stdin.write('done\n');
+      } else if ('beyond' in line) throw new Beyond(line.beyond);
+      else if (line.ok) return line.note;
+      else throw new Error(line.note, { cause: this.#errors });
+    }
+  }
+
+  async close(): Promise<void> {
+    const ended = this.#child.exitCode === null && this.#child.signalCode === null ? once(this.#child, 'exit') : undefined;
+    this.#child.stdin.end();
+    await ended;
+  }
+
+  async #next(scenario: Scenario): Promise<Line> {
+    const text = await this.#lines.take(`what became of ${scenario}`);
+    if (text === '') throw new Error(`the script ended: ${this.#errors}`);
+    return lineOf(text);
+  }
+}
+
+function lineOf(text: string): Line {
+  const line: unknown = JSON.parse(text);
+  if (typeof line === 'object' && line !== null) {
+    if ('ask' in line && (line.ask === 'restart' || line.ask === 'kill')) return { ask: line.ask };
+    if ('beyond' in line) return { beyond: String(line.beyond) };
+    if ('ok' in line && 'note' in line) return { ok: line.ok === true, note: String(line.note) };
+  }
+  throw new Error(`not a line of a driver: ${text}`);
+}

@@ -1,0 +1,84 @@
+// The broker that the foreign clients talk to: `leveret start` on a disk; or, with LEVERET_FOREIGN_TARGET=rabbitmq, a real RabbitMQ, which shows
+// whether a red cell is ours. RabbitMQ has no AMQP over WebSocket: a relay before it passes bytes on.
+// Always: (1) ports and data outlive restart and kill; (2) `stop` leaves no process, port or file behind.
+
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { WebSocketServer } from 'ws';
+import { RabbitMq } from '../../../scripts/rabbitmq.ts';
+import { type BuiltBroker, startBuiltBroker } from '../../support/built-broker.ts';
+import type { Target } from './scenarios.ts';
+
+export const usesRabbitMq = process.env['LEVERET_FOREIGN_TARGET'] === 'rabbitmq';
+const PATIENCE_MS = 20_000;
+
+export interface StartedTarget extends Target {
+  stop(): Promise<void>;
+}
+
+export function startTarget(): Promise<StartedTarget> {
+  return usesRabbitMq ? startRabbitMq() : startLeveret();
+}
+
+async function startLeveret(): Promise<StartedTarget> {
+  const folder = mkdtempSync(join(tmpdir(), 'leveret-foreign-'));
+  const start = (amqpPort: string, httpPort: string): Promise<BuiltBroker> =>
+    startBuiltBroker({}, ['--data-dir', folder, '--amqp-port', amqpPort, '--http-port', httpPort]);
+  let broker = await start('0', '0');
+  const { amqpUrl, url: webSocketUrl } = broker;
+  const again = async (): Promise<void> => {
+    broker = await start(new URL(amqpUrl).port, new URL(webSocketUrl).port);
+  };
+  return {
+    amqpUrl,
+    webSocketUrl,
+    patienceMs: PATIENCE_MS,
+    async restart() {
+      await broker.stop();
+      await again();
+    },
+    async kill() {
+      await broker.kill();
+      await again();
+    },
+    async stop() {
+      await broker.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startRabbitMq(): Promise<StartedTarget> {
+  const rabbit = await RabbitMq.start();
+  const relay = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  await once(relay, 'listening');
+  relay.on('connection', (socket) => {
+    const upstream = connect(rabbit.port, '127.0.0.1');
+    socket.on('message', (chunk: Buffer) => upstream.write(chunk));
+    socket.on('close', () => upstream.destroy());
+    socket.on('error', () => upstream.destroy());
+    upstream.on('data', (chunk: Buffer) => socket.send(chunk));
+    upstream.on('close', () => socket.close());
+    upstream.on('error', () => socket.close());
+  });
+  // Stopping the application inside the node closes listener and connections and keeps what is durable, in a third of the time.
+  const restart = async (): Promise<void> => {
+    rabbit.control('stop_app');
+    rabbit.control('start_app');
+  };
+  return {
+    amqpUrl: rabbit.url,
+    webSocketUrl: `ws://127.0.0.1:${(relay.address() as AddressInfo).port}/ws`,
+    patienceMs: PATIENCE_MS,
+    restart,
+    kill: restart,
+    async stop() {
+      relay.close();
+      for (const socket of relay.clients) socket.terminate();
+      await rabbit.stop();
+    },
+  };
+}
