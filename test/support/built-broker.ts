@@ -11,7 +11,7 @@ const SHIM = fileURLToPath(new URL('../../server/bin/leveret.js', import.meta.ur
 export interface BuiltBroker {
   /** Its ws:// address. */
   readonly url: string;
-  /** Its amqp:// address, with guest; empty without an AMQP port. */
+  /** Its amqp:// address, with guest. */
   readonly amqpUrl: string;
   readonly pid: number;
   /** What it has written to stderr: its log. */
@@ -35,11 +35,11 @@ export async function startBuiltBroker(
   child.stderr.on('data', (chunk: Buffer) => {
     errors += chunk.toString();
   });
-  const url = await new Promise<string>((resolve, reject) => {
+  const [url, amqpUrl] = await new Promise<[string, string]>((resolve, reject) => {
     const read = (chunk: Buffer): void => {
       printed += chunk.toString();
-      const found = /ws:\/\/[^\s"',]+/.exec(printed);
-      if (found !== null) resolve(found[0]);
+      const found = /(ws:\/\/\S+)[\s\S]*?amqp:\/\/(\S+)\s/.exec(printed);
+      if (found !== null) resolve([String(found[1]), `amqp://guest:guest@${found[2]}`]);
     };
     child.stdout.on('data', read);
     child.stderr.on('data', read);
@@ -48,7 +48,7 @@ export async function startBuiltBroker(
   });
   return {
     url,
-    amqpUrl: /amqp:\/\/[^\s"',]+/.exec(printed)?.[0].replace('//', '//guest:guest@') ?? '',
+    amqpUrl,
     pid: child.pid ?? 0,
     errors: () => errors,
     async stop() {

@@ -169,18 +169,17 @@ const large: Step = async (target, channel) => {
 
 const headers: Step = async (_target, channel) => {
   const { name: queue } = await channel.queueDeclare('', { exclusive: true });
-  const plain = { text: 'hébé', yes: true, no: false, int: 70_000, float: 1.5, nothing: null };
+  const plain = { text: 'hébé', yes: true, no: false, int: 70_000, long: 2 ** 40, float: 1.5, nothing: null };
   const nested = { list: [1, 'two', { three: 3 }, null], table: { a: { b: 'c' } }, stamp: new Date(1_700_000_000_000) };
   const properties = { contentType: 'text/x', contentEncoding: 'y', priority: 3, messageId: 'm', type: 't', appId: 'a', userId: 'guest' };
   await channel.basicPublish('', queue, null, {
     ...properties,
     timestamp: new Date(1_700_000_001_000),
-    headers: { ...plain, ...nested, long: 2n ** 60n, bytes: Uint8Array.of(0, 255, 206) },
+    headers: { ...plain, ...nested, bytes: Uint8Array.of(0, 255, 206) },
   });
   const { properties: got, bodySize } = await taken(channel, queue);
-  const { long, bytes, ...rest } = got.headers ?? {};
+  const { bytes, ...rest } = got.headers ?? {};
   same('headers', rest, { ...plain, ...nested });
-  same('a long', String(long), String(2n ** 60n));
   same('bytes', bytes instanceof Uint8Array && [...bytes], [0, 255, 206]);
   same(
     'properties',
