@@ -1,0 +1,18 @@
+// The time that a message carries in the first eight bytes of its body: microseconds as a double, 0 for none.
+// Always: the clock is the machine's monotonic one, so that publisher and consumer may be two processes of one machine.
+
+export const STAMP_BYTES = 8;
+
+// A body that somebody else wrote begins with anything; what it says counts as a time only if it is one of the last hour.
+const AGE_US_MAX = 3_600e6;
+
+const [seconds, nanoseconds] = process.hrtime();
+const originUs = seconds * 1e6 + nanoseconds / 1e3 - performance.now() * 1e3;
+
+export function nowUs(): number {
+  return originUs + performance.now() * 1e3;
+}
+
+export function isStamp(stamp: number, now: number): boolean {
+  return stamp > now - AGE_US_MAX && stamp <= now;
+}
