@@ -1,4 +1,5 @@
-// `leveret bench`: how fast a running broker is for services written with the client, seen from this machine.
+// `leveret bench`: how fast a running broker is, seen from this machine: over ws:// for services written with the client, which is this file; over
+// amqp:// for any AMQP broker, which is amqp-bench/.
 // Always: (1) the queue is its own and gone afterwards; (2) every publish is confirmed, and latency is taken from the call, so waiting for
 // room in the window counts; (3) every message carries the time it was made, so delivery latency needs publishers and consumers in one process.
 // Refuses: to compare. `npm run bench` does that, with a baseline in the same run and the broker's own targets.
@@ -7,8 +8,9 @@ import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import { build, type Histogram } from 'hdr-histogram-js';
 import type { Connection } from 'leveret-client';
-import { wholeNumber } from './arguments.ts';
-import { addConnectionFlags, type ConnectionFlags, runVerb, type Work } from './connection.ts';
+import { isAmqpUrl } from './amqp-bench/address.ts';
+import { addBenchFlags, type BenchFlags, refuseAmqpFlags } from './bench-flags.ts';
+import { type ConnectionFlags, runVerb, type Work } from './connection.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
 import { processTerminal, type Terminal } from './terminal.ts';
 
@@ -16,27 +18,38 @@ const TIMESTAMP_BYTES = 8;
 const DRAIN_MS_MAX = 10_000;
 const PERCENTILES = [50, 90, 99, 99.9] as const;
 
+export function configure(command: Command, terminal: Terminal = processTerminal()): void {
+  addBenchFlags(command, terminal).action(async (given: BenchFlags) => {
+    if (isAmqpUrl(given.url) || given.ceiling === true) {
+      const { benchAmqp } = await import('./amqp-bench/verb.ts');
+      await benchAmqp(terminal, given);
+      return;
+    }
+    refuseAmqpFlags(command);
+    const flags = nativeFlags(given);
+    await runVerb(terminal, flags, 'bench', (work) => bench(work, flags));
+  });
+}
+
 interface Flags extends ConnectionFlags {
   readonly publishers: number;
   readonly consumers: number;
   readonly size: number;
   readonly confirm: number;
   readonly seconds: number;
-  readonly durable?: true;
+  readonly durable: boolean;
 }
 
-export function configure(command: Command, terminal: Terminal = processTerminal()): void {
-  command
-    .option('-x, --publishers <number>', 'publishers, each with a connection', wholeNumber(1, 1_000), 1)
-    .option('-y, --consumers <number>', 'consumers, each with a connection', wholeNumber(0, 1_000), 1)
-    .option('-s, --size <bytes>', `bytes of body, at least ${TIMESTAMP_BYTES}`, wholeNumber(TIMESTAMP_BYTES), 100)
-    .option('-c, --confirm <number>', 'publishes a publisher leaves unconfirmed', wholeNumber(1, 1_000_000), 1_000)
-    .option('-z, --seconds <number>', 'how long', wholeNumber(1, 86_400), 10)
-    .option('--durable', 'in a durable queue, which keeps its messages')
-    .action(async (flags: Flags) => {
-      await runVerb(terminal, flags, 'bench', (work) => bench(work, flags));
-    });
-  addConnectionFlags(command, terminal);
+/** The flags as they mean something over ws://. Throws a usage error where they do not. */
+function nativeFlags({ confirm = 1_000, size = 100, seconds = 10, durable, persistent, ...flags }: BenchFlags): Flags {
+  const refuse = (text: string): never => {
+    throw new CliError(ExitCode.Usage, `over ws:// ${text}`, 'over amqp:// it may');
+  };
+  if (flags.publishers === 0) refuse('-x may not be 0');
+  if (confirm === 0) refuse('-c may not be 0: every publish is confirmed');
+  if (size < TIMESTAMP_BYTES) refuse(`-s may not be below ${TIMESTAMP_BYTES}: a body carries the time`);
+  if (seconds === 0) refuse('-z may not be 0');
+  return { ...flags, confirm, size, seconds, durable: durable === true || persistent === true };
 }
 
 /** Microseconds; three digits; up to a minute. */
@@ -102,7 +115,7 @@ function record(into: Histogram, sinceUs: number): void {
 
 async function bench(work: Work, flags: Flags): Promise<ExitCode> {
   const { connection, output, stop } = work;
-  const { queue } = await connection.declareQueue(`leveret.bench.${randomUUID()}`, { durable: flags.durable === true, autoDelete: true });
+  const { queue } = await connection.declareQueue(`leveret.bench.${randomUUID()}`, { durable: flags.durable, autoDelete: true });
   const run = new Bench(flags, queue);
   try {
     const consumers = await openAll(work, flags.consumers);

@@ -19,14 +19,16 @@ export interface ConnectionFlags {
 /** The flags that every verb with a broker has. */
 export function addConnectionFlags(command: Command, terminal: Terminal): Command {
   return command
-    .addOption(
-      new Option('--url <url>', 'the broker, as ws://user:password@host:port/ws').default(
-        terminal.environment['LEVERET_URL'] ?? DEFAULT_URL,
-        JSON.stringify(DEFAULT_URL), // what the environment says may hold a password
-      ),
-    )
+    .addOption(urlOption(terminal, 'the broker, as ws://user:password@host:port/ws'))
     .option('--vhost <name>', 'the virtual host')
     .option('--json', 'one JSON object a line');
+}
+
+export function urlOption(terminal: Terminal, what: string): Option {
+  return new Option('--url <url>', what).default(
+    terminal.environment['LEVERET_URL'] ?? DEFAULT_URL,
+    JSON.stringify(DEFAULT_URL), // what the environment says may hold a password
+  );
 }
 
 /** What a verb works with. */

@@ -236,7 +236,7 @@ export class Link implements ContentReader {
   #checkSpeaksAmqp(bytes: Buffer, size: number): void {
     if (this.#firstByte === 1) return;
     const { shown } = this.#address;
-    const said = printable(decodeUtf8Loosely(bytes, 0, Math.min(size, 40))).split('\n')[0];
+    const said = printable(decodeUtf8Loosely(bytes, 0, Math.min(size, 40)).split(/\r?\n/)[0] ?? '');
     const what = this.#firstByte === 'A'.charCodeAt(0) ? 'speaks another version of AMQP' : `is no AMQP broker: it says ${said}`;
     throw new CliError(ExitCode.Failure, `what listens at ${shown} ${what}`, 'the port of AMQP 0-9-1 is 5672, or 5671 with amqps://');
   }

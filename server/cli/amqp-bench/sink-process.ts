@@ -14,7 +14,10 @@ export interface SinkProcess {
 }
 
 export async function startSink(options: SinkOptions): Promise<SinkProcess> {
-  const child = fork(fileURLToPath(import.meta.url), [CHILD, JSON.stringify(options)], { stdio: 'inherit' });
+  const child = fork(fileURLToPath(import.meta.url), [CHILD, JSON.stringify(options)], {
+    stdio: 'inherit',
+    detached: true, // a Ctrl-C is the generator's: it has figures to print, and ends this one
+  });
   const failed = once(child, 'exit').then(([code]) => {
     throw new Error(`the sink ended with ${code} before it was ready`);
   });
@@ -41,6 +44,5 @@ function optionsOf(text: string | undefined): SinkOptions {
 
 if (process.argv[2] === CHILD && process.send !== undefined) {
   process.on('disconnect', () => process.exit(0));
-  process.on('SIGINT', () => undefined); // a Ctrl-C is the generator's: it has figures to print, and ends this one
   process.send(await new Sink(optionsOf(process.argv[3])).listen());
 }
