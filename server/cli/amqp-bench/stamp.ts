@@ -14,5 +14,5 @@ export function nowUs(): number {
 }
 
 export function isStamp(stamp: number, now: number): boolean {
-  return stamp > now - AGE_US_MAX && stamp <= now;
+  return stamp > Math.max(0, now - AGE_US_MAX) && stamp <= now;
 }
