@@ -58,6 +58,7 @@ export class Leveret implements ConnectionOwner {
   readonly #config: Config;
   readonly #logs: Logs;
   readonly #clock: Clock;
+  readonly #turns = new SystemTurns();
   readonly #settings: ConnectionSettings;
   readonly #admissions: Admissions;
   /** Those in memory; the listener has its own. */
@@ -77,7 +78,7 @@ export class Leveret implements ConnectionOwner {
       log: messageLog,
       clock: this.#clock,
       random: new SystemRandom(),
-      turns: new SystemTurns(),
+      turns: this.#turns,
       notices: logs.notices,
       ...(onFault === undefined ? {} : { onFault }),
       limits: {
@@ -115,7 +116,12 @@ export class Leveret implements ConnectionOwner {
     ]);
     const { broker, clock, login, product, messageBytesMax } = this.#settings;
     const shared = { admissions: this.#admissions, logFor: this.#logs.logFor };
-    const amqp = new AmqpListener({ ...shared, settings: { broker, clock, login, product, messageBytesMax }, isLoopback });
+    const amqp = new AmqpListener({
+      ...shared,
+      settings: { broker, clock, login, product, messageBytesMax },
+      turns: this.#turns,
+      isLoopback,
+    });
     const listener = new Listener({
       ...shared,
       settings: this.#settings,

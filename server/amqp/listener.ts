@@ -6,7 +6,7 @@
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Admission, Admissions } from '../broker/admissions.ts';
-import type { ConnectionLog } from '../ports.ts';
+import type { ConnectionLog, Turns } from '../ports.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
 import { AmqpConnection, type AmqpConnectionOwner } from './connection.ts';
 import type { AmqpRemote, AmqpSettings } from './handshake.ts';
@@ -16,6 +16,7 @@ const TLS_HANDSHAKE_MS_MAX = 5_000; // security.md, 3
 
 export interface AmqpListenerOptions {
   readonly settings: AmqpSettings;
+  readonly turns: Turns;
   readonly admissions: Admissions;
   /** A log of one connection. */
   readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
@@ -119,7 +120,7 @@ export class AmqpListener implements AmqpConnectionOwner {
   }
 
   #accept(socket: Socket, certified: string | undefined): void {
-    const netSocket = new NetSocket(socket, this.#options.settings.clock);
+    const netSocket = new NetSocket(socket, this.#options.settings.clock, this.#options.turns);
     const peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     const connection = this.#connect(netSocket, peer, certified, () => undefined);
     if (connection === undefined) socket.destroy();
