@@ -6,6 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { connect as connectAmqp } from 'amqplib';
 import { connect } from 'leveret-client';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createBroker } from '../../server/index.ts';
@@ -27,6 +28,36 @@ test('connect() is a client over memory, on the same broker as those on the port
     queues: [{ queue: 'jobs', counts: { published: 1, acked: 1 } }],
   });
   await there.close();
+});
+
+test('an AMQP port of its own serves clients that nobody here wrote, on the same broker', async () => {
+  await using broker = createBroker();
+  const { amqpUrl } = await broker.listen({ port: 0, amqpPort: 0 });
+  const inside = await broker.connect();
+  await inside.declareQueue('jobs');
+  const outside = await connectAmqp(amqpUrl ?? '');
+  const channel = await outside.createConfirmChannel();
+  channel.sendToQueue('jobs', Buffer.from('{"n":1}'), { contentType: 'application/json', persistent: true });
+  await channel.waitForConfirms();
+  const message = await inside.queue('jobs').get();
+  expect(message?.body).toEqual({ n: 1 });
+  message?.ack();
+  expect(broker.stats().broker.connections).toBe(2);
+  await outside.close();
+});
+
+test('without an amqpPort there is none', async () => {
+  await using broker = createBroker();
+  expect((await broker.listen({ port: 0 })).amqpUrl).toBeUndefined();
+});
+
+test('a port that is taken takes the others with it, and leaves none open', async () => {
+  await using first = createBroker();
+  const { amqpUrl } = await first.listen({ port: 0, amqpPort: 0 });
+  await using second = createBroker();
+  const taken = Number(new URL(amqpUrl ?? '').port);
+  await expect(second.listen({ port: 0, amqpPort: taken })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+  expect((await second.listen({ port: 0, amqpPort: 0 })).amqpUrl).toMatch(/^amqp:/);
 });
 
 test('a large body passes both ways', async () => {
