@@ -95,12 +95,21 @@ function meaning(value: FieldValue): unknown {
   ];
 }
 
+/** What a header test compares: numbers by value whatever their type, strings and bytes by their octets. */
+function comparable(value: FieldValue): unknown {
+  if (typeof value === 'number') return ['number', String(value)];
+  if (typeof value === 'string') return ['octets', ...Buffer.from(value)];
+  if (!(value instanceof Typed)) return meaning(value);
+  if (value.value instanceof Uint8Array) return ['octets', ...value.value];
+  return typeof value.value === 'object' ? meaning(value) : ['number', String(value.value)];
+}
+
 function headersMatch(args: FieldTable, headers: FieldTable): boolean {
   const mode = String(args.get('x-match') ?? 'all');
   const tests = [...args].filter(([name]) => (mode.endsWith('-with-x') ? name !== 'x-match' : !name.startsWith('x-')));
   const holds = ([name, wanted]: [string, FieldValue]): boolean => {
     const value = headers.get(name);
-    return value !== undefined && (wanted === null || JSON.stringify(meaning(value)) === JSON.stringify(meaning(wanted)));
+    return value !== undefined && (wanted === null || JSON.stringify(comparable(value)) === JSON.stringify(comparable(wanted)));
   };
   return mode.startsWith('any') ? tests.some(holds) : tests.every(holds);
 }

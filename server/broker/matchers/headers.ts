@@ -1,12 +1,13 @@
 // The headers exchange type: a binding's arguments are tests on the message's headers; `x-match` says how many must hold.
 //   all (default), any: names that start with x- are no tests.  all-with-x, any-with-x: only x-match itself is none.
 // Always: (1) arguments are compiled when bound, headers are decoded once a match; (2) a void argument asks for presence alone;
-// (3) integers compare by value, whatever their width; (4) `all` without tests matches everything, `any` without tests nothing.
+// (3) numbers compare by value, whatever their type, and so do strings and bytes (RabbitMQ); (4) `all` without tests matches everything, `any` without tests nothing.
 // Refuses: an x-match it does not know, with RabbitMQ's text.
 
 import { type FieldTable, type FieldValue, Typed } from '../../../shared/amqp/table.ts';
 import type { Content } from '../../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
+import { decodeUtf8, isUtf8 } from '../../../shared/text.ts';
 import { canonicalValue, printValue, typeName } from '../field-values.ts';
 import { type Bound, BoundSet, type Destinations, type Matcher } from './matcher.ts';
 
@@ -36,7 +37,7 @@ class Compiled<D> implements Bound<D> {
     this.#all = mode === 'all' || mode === 'all-with-x';
     for (const [name, value] of bound.arguments) {
       if (withX ? name === 'x-match' : name.startsWith('x-')) continue;
-      this.#tests.push({ name, wanted: value, canonical: canonicalValue(value) });
+      this.#tests.push({ name, wanted: value, canonical: comparable(value) });
     }
   }
 
@@ -87,7 +88,18 @@ function holds(test: HeaderTest, headers: FieldTable): boolean {
   const value = headers.get(test.name);
   if (value === undefined) return false;
   if (value === test.wanted || test.wanted === null) return true;
-  return typeof value !== 'string' && canonicalValue(value) === test.canonical;
+  if (typeof value === 'string' && typeof test.wanted === 'string') return false;
+  return comparable(value) === test.canonical;
+}
+
+/** One string for all values that a header test takes for the same. */
+function comparable(value: FieldValue): string {
+  if (typeof value === 'string') return `S${value}`;
+  if (typeof value === 'number') return `n${value + 0}`;
+  if (!(value instanceof Typed) || (typeof value.value === 'object' && !(value.value instanceof Uint8Array))) return canonicalValue(value);
+  const { value: octets } = value;
+  if (!(octets instanceof Uint8Array)) return `n${octets}`;
+  return isUtf8(octets, 0, octets.length) ? `S${decodeUtf8(octets, 0, octets.length)}` : canonicalValue(value);
 }
 
 function describeMode(mode: FieldValue): string {
