@@ -53,6 +53,8 @@ export class Consumer {
   /** Number.POSITIVE_INFINITY when it has no limit. */
   credit: number;
   standing: Standing = Standing.Ready;
+  /** In its session's list of those. */
+  waitsForRoom = false;
 
   constructor(session: Session, queue: Queue, tag: string, settings: { timeoutMs: number; priority: number }, options: ConsumeOptions) {
     this.session = session;
@@ -75,6 +77,6 @@ export class Consumer {
   }
 
   canTake(): boolean {
-    return this.credit > 0 && (this.prefetch === 0 || this.unackedCount < this.prefetch) && this.session.canTake(this.noAck);
+    return this.credit > 0 && (this.prefetch === 0 || this.unackedCount < this.prefetch) && this.session.canTake(this);
   }
 }

@@ -7,6 +7,7 @@
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import type { Content } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { Ring } from '../../shared/ring.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker, Identity } from './broker.ts';
 import { type ConsumeOptions, Consumer, Standing } from './consumer.ts';
@@ -47,7 +48,8 @@ export class Session extends Topology {
   #prefetch = 0;
   #prefetched = 0;
   #unackedBytes = 0;
-  #wasFull = false;
+  /** Parked until the session as a whole has room. */
+  readonly #forRoom = new Ring<Consumer>(4);
   #wasToldBlocked = false;
   #hasPublished = false;
 
@@ -242,19 +244,25 @@ export class Session extends Topology {
     this.resume();
   }
 
-  canTake(noAck: boolean): boolean {
+  canTake(consumer: Consumer): boolean {
     const isFull =
       !this.sink.writable() ||
-      (!noAck &&
+      (!consumer.noAck &&
         ((this.#prefetch !== 0 && this.#prefetched >= this.#prefetch) || this.#unackedBytes >= this.#broker.limits.unackedBytesPerSession));
-    if (isFull) this.#wasFull = true;
+    if (isFull && !consumer.waitsForRoom) {
+      consumer.waitsForRoom = true;
+      this.#forRoom.push(consumer);
+    }
     return !isFull;
   }
 
-  /** There is room again: parked consumers go on. */
+  /** There is room again: those that were parked for want of it go on, in that order. */
   resume(): void {
-    this.#wasFull = false;
-    for (const consumer of this.#consumers.values()) consumer.queue.wake(consumer);
+    for (let waiting = this.#forRoom.length; waiting > 0; waiting--) {
+      const consumer = this.#forRoom.shift() as Consumer;
+      consumer.waitsForRoom = false;
+      consumer.queue.wake(consumer);
+    }
   }
 
   /** Called by the queue's dispatch: the message has left ready. */
@@ -412,8 +420,8 @@ export class Session extends Topology {
       consumer.unackedCount--;
       this.#prefetched--;
     }
-    if (this.#wasFull) this.resume();
-    else if (consumer !== undefined) queue.wake(consumer);
+    if (this.#forRoom.length > 0) this.resume();
+    if (consumer !== undefined) queue.wake(consumer);
   }
 
   // Ends.
