@@ -43,6 +43,8 @@ export class Intake {
   readonly #fates: Fate[] = [];
   #someWait = false;
   #previous: CachedRoute | undefined;
+  /** Of the content that was checked last. */
+  #expirationMs = Number.POSITIVE_INFINITY;
 
   constructor(broker: Broker, session: Session) {
     this.#broker = broker;
@@ -82,6 +84,7 @@ export class Intake {
       }
       route = this.findRoute(content, key);
     }
+    this.#expirationMs = Number.POSITIVE_INFINITY;
     if (content.flags !== 0) content = this.checked(content);
     broker.publishedCount++;
     const { queues, routedCount } = route;
@@ -126,6 +129,14 @@ export class Intake {
     return content.headersStart === 0 || !hasExtraKeys(content) ? previous : undefined;
   }
 
+  /** Throws what a publish of this content would be refused for, whatever its queues say. */
+  check(content: Content): void {
+    const { messageBytes } = this.#broker.limits;
+    if (content.bodyBytes > messageBytes) throw oversize(content.bodyBytes, messageBytes);
+    if (content.keyStart !== content.start + 1) this.#session.vhost.exchangeToPublish(content.exchange);
+    if (content.flags !== 0) this.checked(content);
+  }
+
   /** Checks the properties that mean something to the broker, and rewrites those that it owns. */
   checked(content: Content): Content {
     const { userId, replyTo } = content;
@@ -135,6 +146,7 @@ export class Intake {
         path: '/properties/userId',
       });
     const headers = content.headersStart === 0 || !hasExtraKeys(content) ? undefined : content.headers;
+    this.#expirationMs = readExpiration(content.expiration);
     const isRequest = replyTo === REPLY_TO;
     if (!isRequest && !headers?.has('BCC')) return content;
     const properties = { ...content.properties };
@@ -147,7 +159,7 @@ export class Intake {
   #store(publisher: Publisher, content: Content, queues: readonly Queue[], routedCount: number): void {
     const broker = this.#broker;
     const now = broker.now();
-    const expirationMs = readExpiration(content.expiration);
+    const expirationMs = this.#expirationMs;
     const append = this.#append;
     append.begin(content.bytes, content.start, content.end, content.bodyBytes, messageFlags(content));
     const refusal = this.#admit(content, queues, expirationMs, now);

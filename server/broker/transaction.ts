@@ -13,7 +13,7 @@ import { enter } from './dead-letter.ts';
 import { refusedByLength } from './held-publishes.ts';
 import { type Intake, logFull, messageFlags, oversize, readExpiration } from './intake.ts';
 import { Outcome, unknownTag } from './outcome.ts';
-import type { Publisher } from './publisher.ts';
+import { Discipline, type Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName } from './reply-to.ts';
 import type { Session } from './session.ts';
@@ -79,7 +79,8 @@ export class Transaction {
 
   publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
     publisher.spend(end - start + 1);
-    this.#intake.parse(bytes, start, end);
+    const content = this.#intake.parse(bytes, start, end);
+    if (publisher.discipline === Discipline.Stream) this.#intake.check(content); // a stream has no commit to wait for: it ends here and now
     this.#count(OPERATION_BYTES + end - start);
     this.#publishes.push({ publisher, bytes: new Uint8Array(bytes.subarray(start, end)), mandatory });
   }
