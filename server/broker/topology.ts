@@ -62,10 +62,8 @@ export class Topology {
   }
 
   declareQueue(declaration: QueueDeclaration): QueueDeclared {
-    if (declaration.passive && (declaration.queue === REPLY_TO || isReplyName(declaration.queue)))
-      return this.#replyQueue(declaration.queue);
-    const name = declaration.queue === '' && declaration.passive ? this.queueName('') : declaration.queue;
-    const queue = this.vhost.declareQueue({ ...declaration, queue: name }, this.owner);
+    if (declaration.queue === REPLY_TO || isReplyName(declaration.queue)) return this.#replyQueue(declaration.queue);
+    const queue = this.vhost.declareQueue(declaration, this.owner);
     queue.used();
     this.#lastQueue = queue.name;
     return { queue: queue.name, messageCount: queue.readyCount, consumerCount: queue.consumerCount };
@@ -120,6 +118,6 @@ export class Topology {
   #replyQueue(name: string): QueueDeclared {
     if (name !== REPLY_TO && this.#broker.replyConsumers.find(name) === undefined)
       throw new AmqpError(ReplyCode.NotFound, `no queue '${name}' in vhost '${this.vhost.name}'`, { path: '/queue' });
-    return { queue: name, messageCount: 0, consumerCount: name === REPLY_TO ? 0 : 1 };
+    return { queue: name, messageCount: 0, consumerCount: 1 };
   }
 }

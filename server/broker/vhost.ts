@@ -174,8 +174,8 @@ export class Vhost {
     this.#checkAccess(queue, owner);
     const refuse = (why: string, hint: string): AmqpError =>
       new AmqpError(ReplyCode.PreconditionFailed, `${this.#describe('queue', name)} ${why}`, { path: '/queue', queue: name, hint });
-    if (ifUnused && queue.consumerCount > 0) throw refuse('in use', 'Cancel its consumers, or delete without ifUnused.');
     if (ifEmpty && queue.readyCount > 0) throw refuse('not empty', 'Purge it, or delete without ifEmpty.');
+    if (ifUnused && queue.consumerCount > 0) throw refuse('in use', 'Cancel its consumers, or delete without ifUnused.');
     return this.removeQueue(queue, 'queue deleted');
   }
 

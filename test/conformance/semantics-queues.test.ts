@@ -295,9 +295,9 @@ describe('delete', () => {
     await s.consume('q');
     const used = await s.fails('queue.delete', { queue: 'q', ifUnused: true });
     expect([used.code, used.reason]).toEqual([406, "PRECONDITION_FAILED - queue 'q' in vhost '/' in use"]);
-    // RabbitMQ 3.10 names the use first when both hold
+    // RabbitMQ 3.10 names the messages first when both hold
     const other = await s.fails('queue.delete', { queue: 'q', ifUnused: true, ifEmpty: true });
-    expect(other.reason).toBe("PRECONDITION_FAILED - queue 'q' in vhost '/' in use");
+    expect(other.reason).toBe("PRECONDITION_FAILED - queue 'q' in vhost '/' not empty");
   });
 
   test('its bindings go along: a new queue of that name is not bound', async ({ broker }) => {
