@@ -4,14 +4,7 @@
 // Refuses: to reconnect, to send heartbeats, to judge. What is right is for the test to say.
 
 import { connect, type Socket } from 'node:net';
-import {
-  FRAME_OVERHEAD_BYTES,
-  FrameReader,
-  FrameType,
-  PROTOCOL_HEADER,
-  writeFrameEnd,
-  writeFrameHeader,
-} from '../../shared/amqp/frame.ts';
+import { FRAME_OVERHEAD_BYTES, FrameReader, FrameType, PROTOCOL_HEADER, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
 import type { MethodName } from '../../shared/amqp/spec.ts';

@@ -59,7 +59,13 @@ export const acks = situations({
   'nack of several, to be dropped': settled('basic.nack', 4, { deliveryTag: 3, multiple: true }),
   'nack of all by tag 0': settled('basic.nack', 4, { deliveryTag: 0, multiple: true, requeue: true }),
   'nack of an unknown tag': settled('basic.nack', 1, { deliveryTag: 7, requeue: true }),
-  'nacks in another order than the deliveries': settled('basic.nack', 4, { deliveryTag: 4, requeue: true }, { deliveryTag: 1, requeue: true }, { deliveryTag: 3, requeue: true }),
+  'nacks in another order than the deliveries': settled(
+    'basic.nack',
+    4,
+    { deliveryTag: 4, requeue: true },
+    { deliveryTag: 1, requeue: true },
+    { deliveryTag: 3, requeue: true },
+  ),
   'reject, to be requeued': async (s) => {
     const ch = await filled(s, 3);
     await ch.get(s.name('q'), false);

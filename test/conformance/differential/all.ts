@@ -17,8 +17,8 @@ import { queueArguments } from './queue-arguments.ts';
 import { queues } from './queues.ts';
 import { replyTo } from './reply-to.ts';
 import { routing } from './routing.ts';
-import { transactions } from './transactions.ts';
 import type { Situation } from './stage.ts';
+import { transactions } from './transactions.ts';
 
 export const all: readonly Situation[] = [
   ...handshake,

@@ -70,7 +70,8 @@ export const bindings = situations({
     await ch.call('queue.unbind', { queue: s.name('q'), exchange: s.name('e'), routingKey: 'k' });
     ch.publish({ exchange: s.name('e'), routingKey: 'k', body: 'both are there' });
     await ch.drain(s.name('q'));
-    for (const a of [1, 2]) await ch.call('queue.unbind', { queue: s.name('q'), exchange: s.name('e'), routingKey: 'k', arguments: table({ a }) });
+    for (const a of [1, 2])
+      await ch.call('queue.unbind', { queue: s.name('q'), exchange: s.name('e'), routingKey: 'k', arguments: table({ a }) });
     ch.publish({ exchange: s.name('e'), routingKey: 'k', body: 'none is there', mandatory: true });
     await ch.next();
   },
@@ -83,9 +84,10 @@ export const bindings = situations({
     await ch.next();
   },
   'an exclusive queue of another connection cannot be bound': async (s) => {
-    await pair(s);
-    await s.probe('queue.bind', { queue: s.name('q'), exchange: 'amq.fanout' });
-    await s.probe('queue.unbind', { queue: s.name('q'), exchange: 'amq.fanout' });
+    const ch = await pair(s);
+    await ch.bind(s.name('q'), s.name('e'), 'k');
+    await s.probe('queue.bind', { queue: s.name('q'), exchange: s.name('e'), routingKey: 'k' });
+    await s.probe('queue.unbind', { queue: s.name('q'), exchange: s.name('e'), routingKey: 'k' });
   },
 
   'binding an exchange to a missing one': async (s) => {

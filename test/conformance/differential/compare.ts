@@ -39,7 +39,13 @@ export function differenceOf(first: Transcript, second: Transcript): Difference 
   const added = [...new Set(second.flatMap((line) => line.added))].filter((name) => !known.has(name)).sort();
   // Where both add the same header it is compared like any other.
   const seconds = second.map((line) => (line.added.some((name) => known.has(name)) ? line.text : line.plain));
-  return { added, lines: lineDifference(first.map(({ text }) => text), seconds) };
+  return {
+    added,
+    lines: lineDifference(
+      first.map(({ text }) => text),
+      seconds,
+    ),
+  };
 }
 
 const joined = (lines: readonly string[]): string => lines.join('\n');

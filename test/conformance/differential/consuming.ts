@@ -172,7 +172,7 @@ export const consuming = situations({
     ch.put(s.name('q'), '1', '2', '3');
     await ch.consume(s.name('q'));
     await ch.take(3);
-    await ch.call('queue.delete', { queue: s.name('q') });
+    await (await ch.connection.channel()).call('queue.delete', { queue: s.name('q') });
     await ch.next();
     ch.send('basic.ack', { deliveryTag: 1 });
     ch.send('basic.nack', { deliveryTag: 2, requeue: true });
@@ -237,17 +237,32 @@ export const consuming = situations({
     await ch.take(3);
     await ch.counts(s.name('q'), 3);
   },
-  'a message that was got counts for no consumer, but for the channel': async (s) => {
+  'a message that was got counts for no consumer': async (s) => {
     const ch = await queue(s);
-    ch.put(s.name('q'), ...numbers(6));
-    await ch.get(s.name('q'), false);
+    ch.put(s.name('q'), ...numbers(4));
     await ch.call('basic.qos', { prefetchCount: 1 });
-    await ch.consume(s.name('q'), { consumerTag: 'a' });
+    await ch.consume(s.name('q'));
     await ch.next();
-    await ch.call('basic.cancel', { consumerTag: 'a' });
-    await ch.call('basic.qos', { prefetchCount: 0 });
-    await ch.call('basic.qos', { prefetchCount: 3, global: true });
-    await ch.consume(s.name('q'), { consumerTag: 'b' });
+    await ch.get(s.name('q'), false);
+    ch.send('basic.ack', { deliveryTag: 1 });
+    await ch.next();
+    await ch.counts(s.name('q'), 1);
+  },
+  'a message that was got does not count for the limit of the channel': async (s) => {
+    const ch = await queue(s);
+    ch.put(s.name('q'), ...numbers(5));
+    await ch.call('basic.qos', { prefetchCount: 2, global: true });
+    await ch.get(s.name('q'), false);
+    await ch.consume(s.name('q'));
+    await ch.take(2);
+    await ch.counts(s.name('q'), 2);
+  },
+  'a message that was got before there was a limit of the channel': async (s) => {
+    const ch = await queue(s);
+    ch.put(s.name('q'), ...numbers(5));
+    await ch.get(s.name('q'), false);
+    await ch.call('basic.qos', { prefetchCount: 2, global: true });
+    await ch.consume(s.name('q'));
     await ch.next();
     await ch.counts(s.name('q'), 3);
   },

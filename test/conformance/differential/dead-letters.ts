@@ -153,7 +153,11 @@ export const deadLetters = situations({
   },
   'an exchange for dead letters that routes nowhere': async (s) => {
     const ch = await s.channel();
-    await ch.declare(s.name('q'), { 'x-dead-letter-exchange': 'amq.direct', 'x-dead-letter-routing-key': s.name('nosuch') }, { exclusive: true });
+    await ch.declare(
+      s.name('q'),
+      { 'x-dead-letter-exchange': 'amq.direct', 'x-dead-letter-routing-key': s.name('nosuch') },
+      { exclusive: true },
+    );
     ch.put(s.name('q'), 'lost');
     await reject(ch, s.name('q'));
     await ch.counts(s.name('q'), 0);
@@ -239,7 +243,11 @@ export const deadLetters = situations({
     const ch = await s.channel();
     await ch.declare(s.name('last'), {}, { exclusive: true });
     await ch.declare(s.name('second'), { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': s.name('last') }, { exclusive: true });
-    await ch.declare(s.name('first'), { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': s.name('second'), 'x-message-ttl': 10 }, { exclusive: true });
+    await ch.declare(
+      s.name('first'),
+      { 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': s.name('second'), 'x-message-ttl': 10 },
+      { exclusive: true },
+    );
     ch.put(s.name('first'), 'm');
     ch.send('basic.reject', { deliveryTag: await arrived(ch, s.name('second')) });
     await arrived(ch, s.name('last'), true);

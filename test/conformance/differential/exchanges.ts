@@ -32,7 +32,10 @@ export const exchanges = situations({
   'an exchange that is auto-delete': redeclared({}, { autoDelete: true }),
   'an exchange that is internal': redeclared({}, { internal: true }),
   'an exchange that differs in all': redeclared({}, { type: 'topic', durable: true, autoDelete: true, internal: true }),
-  'an exchange with another alternate exchange': redeclared({ args: { 'alternate-exchange': 'a' } }, { args: { 'alternate-exchange': 'b' } }),
+  'an exchange with another alternate exchange': redeclared(
+    { args: { 'alternate-exchange': 'a' } },
+    { args: { 'alternate-exchange': 'b' } },
+  ),
   'an exchange that got an alternate exchange': redeclared({}, { args: { 'alternate-exchange': 'a' } }),
   'an exchange that lost its alternate exchange': redeclared({ args: { 'alternate-exchange': 'a' } }, { args: {} }),
   'an exchange with other arguments that nobody knows': redeclared({ args: { 'x-mine': 1 } }, { args: { 'x-yours': 2 } }),
@@ -85,11 +88,12 @@ export const exchanges = situations({
   'an exchange whose name has a line end': async (s) => {
     const ch = await s.channel();
     await ch.exchange(s.name('two\r\nlines'), 'fanout');
-    await ch.call('exchange.declare', { exchange: s.name('twolines'), passive: true });
+    if (ch.isOpen) await ch.call('exchange.declare', { exchange: s.name('twolines'), passive: true });
   },
 
   'deleting a missing exchange': async (s) => s.probe('exchange.delete', { exchange: s.name('nosuch') }),
-  'deleting a missing exchange only if it is unused': async (s) => s.probe('exchange.delete', { exchange: s.name('nosuch'), ifUnused: true }),
+  'deleting a missing exchange only if it is unused': async (s) =>
+    s.probe('exchange.delete', { exchange: s.name('nosuch'), ifUnused: true }),
   'deleting a predeclared exchange': async (s) => s.probe('exchange.delete', { exchange: 'amq.direct' }),
   'deleting a missing exchange whose name is reserved': async (s) => s.probe('exchange.delete', { exchange: 'amq.nosuch' }),
   'deleting the default exchange': async (s) => s.probe('exchange.delete', { exchange: '' }),

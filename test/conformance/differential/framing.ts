@@ -56,7 +56,9 @@ function nested(depth: number): number[] {
 }
 
 export const framing = situations({
-  'a wrong end octet': wrong(rawFrame(FrameType.Method, 1, encodeMethod('basic.qos', { prefetchSize: 0, prefetchCount: 1, global: false }), 0)),
+  'a wrong end octet': wrong(
+    rawFrame(FrameType.Method, 1, encodeMethod('basic.qos', { prefetchSize: 0, prefetchCount: 1, global: false }), 0),
+  ),
   'a wrong end octet of a printable payload': wrong(rawFrame(FrameType.Body, 1, ascii('hello'), 0x41)),
   'a wrong end octet of a long payload': wrong(rawFrame(FrameType.Method, 1, ascii('a'.repeat(300)), 1)),
   'a wrong end octet on channel 0': wrong(rawFrame(FrameType.Heartbeat, 0, [], 0x0a)),
@@ -93,7 +95,28 @@ export const framing = situations({
   'a table that ends within a number': wrong(declareWith(oneField(1, 0x78, 0x49, 0, 0))),
   'a table with octets behind it': wrong(declareWith([0, 0, 0, 0, 7])),
   'a table with an empty name': handled(declareWith(oneField(0, 0x74, 1))),
-  'a table with a name twice': handled(declareWith([0, 0, 0, 40, ...[...ascii('\x0cx-max-lengthI')], 0, 0, 0, 1, ...[...ascii('\x0cx-max-lengthI')], 0, 0, 0, 2, 1, 0x61, 0x74, 1])),
+  'a table with a name twice': handled(
+    declareWith([
+      0,
+      0,
+      0,
+      40,
+      ...[...ascii('\x0cx-max-lengthI')],
+      0,
+      0,
+      0,
+      1,
+      ...[...ascii('\x0cx-max-lengthI')],
+      0,
+      0,
+      0,
+      2,
+      1,
+      0x61,
+      0x74,
+      1,
+    ]),
+  ),
   'a boolean that is 2': handled(declareWith(oneField(1, 0x78, 0x74, 2))),
   'tables nested 16 deep': handled(declareWith(nested(16))),
   'tables nested 100 deep': handled(declareWith(nested(100))),
@@ -108,7 +131,10 @@ export const framing = situations({
   'a body longer than its header says': handled(publishMethod, headerFrame(1, {}, 2), rawFrame(FrameType.Body, 1, ascii('xyz'))),
   'a body behind an empty content': wrong(publishMethod, headerFrame(1, {}, 0), rawFrame(FrameType.Body, 1, ascii('x'))),
   'a content header of another class': wrong(publishMethod, rawFrame(FrameType.Header, 1, [0, 50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
-  'a content header of a class that does not exist': wrong(publishMethod, rawFrame(FrameType.Header, 1, [0, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+  'a content header of a class that does not exist': wrong(
+    publishMethod,
+    rawFrame(FrameType.Header, 1, [0, 99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+  ),
   'a content header with a weight': wrong(publishMethod, rawFrame(FrameType.Header, 1, [0, 60, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
   'a content header cut short': wrong(publishMethod, rawFrame(FrameType.Header, 1, [0, 60, 0, 0, 0, 0])),
   'an empty content header': wrong(publishMethod, rawFrame(FrameType.Header, 1, [])),
@@ -116,13 +142,22 @@ export const framing = situations({
     const ch = await s.channel();
     await echo(ch, s.name('q'));
     const empty = rawFrame(FrameType.Body, 1, []);
-    ch.connection.client.write(frameOf(1, 'basic.publish', { routingKey: s.name('q') }), headerFrame(1, {}, 2), empty, rawFrame(FrameType.Body, 1, ascii('ab')));
+    ch.connection.client.write(
+      frameOf(1, 'basic.publish', { routingKey: s.name('q') }),
+      headerFrame(1, {}, 2),
+      empty,
+      rawFrame(FrameType.Body, 1, ascii('ab')),
+    );
     await ch.next();
   },
   'a body in frames of one octet': async (s) => {
     const ch = await s.channel();
     await echo(ch, s.name('q'));
-    ch.connection.client.write(frameOf(1, 'basic.publish', { routingKey: s.name('q') }), headerFrame(1, {}, 5), ...bodyFrames(1, ascii('abcde'), 9));
+    ch.connection.client.write(
+      frameOf(1, 'basic.publish', { routingKey: s.name('q') }),
+      headerFrame(1, {}, 5),
+      ...bodyFrames(1, ascii('abcde'), 9),
+    );
     await ch.next();
   },
   'properties that end too early': wrong(...published(contentHeader(0, 0x80, 0, 5, 0x61))),
@@ -174,13 +209,19 @@ export const framing = situations({
   'a frame of eight octets more than was negotiated': async (s) => {
     const ch = await s.channel({ frameMax: 4096 });
     await echo(ch, s.name('q'));
-    ch.connection.client.write(frameOf(1, 'basic.publish', { routingKey: s.name('q') }), ...publishFrames(1, { body: 'x'.repeat(4096) }).slice(1));
+    ch.connection.client.write(
+      frameOf(1, 'basic.publish', { routingKey: s.name('q') }),
+      ...publishFrames(1, { body: 'x'.repeat(4096) }).slice(1),
+    );
     await ch.next();
   },
   'a frame of nine octets more than was negotiated': async (s) => {
     const ch = await s.channel({ frameMax: 4096 });
     await echo(ch, s.name('q'));
-    ch.connection.client.write(frameOf(1, 'basic.publish', { routingKey: s.name('q') }), ...publishFrames(1, { body: 'x'.repeat(4097) }).slice(1));
+    ch.connection.client.write(
+      frameOf(1, 'basic.publish', { routingKey: s.name('q') }),
+      ...publishFrames(1, { body: 'x'.repeat(4097) }).slice(1),
+    );
     await ch.connection.ended();
   },
   'headers as long as a frame holds': async (s) => {
@@ -201,7 +242,8 @@ export const framing = situations({
   'frames that come octet by octet': async (s) => {
     const ch = await s.channel();
     await echo(ch, s.name('q'));
-    for (const octet of Buffer.concat(publishFrames(1, { routingKey: s.name('q'), body: 'bit by bit' }))) ch.connection.client.write([octet]);
+    for (const octet of Buffer.concat(publishFrames(1, { routingKey: s.name('q'), body: 'bit by bit' })))
+      ch.connection.client.write([octet]);
     await ch.next();
   },
   'contents of two channels whose frames alternate': async (s) => {

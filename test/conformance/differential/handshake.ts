@@ -125,7 +125,11 @@ export const handshake = situations({
   'a vhost that does not exist': login({ vhost: 'nosuch' }),
   'an empty vhost': login({ vhost: '' }),
   'client properties of all kinds': login({
-    clientProperties: table({ connection_name: 'test', nested: table({ list: [1, 'a', null] }), capabilities: table({ 'basic.nack': true }) }),
+    clientProperties: table({
+      connection_name: 'test',
+      nested: table({ list: [1, 'a', null] }),
+      capabilities: table({ 'basic.nack': true }),
+    }),
   }),
   'capabilities that are no table': login({ clientProperties: table({ capabilities: 'all' }) }),
   'a locale that nobody has': async (s) => {

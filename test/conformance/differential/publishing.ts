@@ -1,7 +1,7 @@
 // Situations: publishing, returns, confirms, and what a message may not have.
 
-import { isMethod } from '../../support/amqp-client.ts';
 import type { Properties } from '../../../shared/amqp/properties.ts';
+import { isMethod } from '../../support/amqp-client.ts';
 import { type Play, situations, table } from './stage.ts';
 
 /** A message with these properties to a queue of one's own, and what came of it. */

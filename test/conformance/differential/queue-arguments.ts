@@ -57,7 +57,9 @@ const WRONG_FOR_BOOLEAN: Readonly<Record<string, FieldValue>> = { 'a number': 1,
 function each(args: Readonly<Record<string, Args>>, values: Readonly<Record<string, FieldValue>>): Situation[] {
   return Object.entries(args).flatMap(([argument, more]) =>
     situations(
-      Object.fromEntries(Object.entries(values).map(([what, value]) => [`${argument} with ${what}`, declared({ ...more, [argument]: value })])),
+      Object.fromEntries(
+        Object.entries(values).map(([what, value]) => [`${argument} with ${what}`, declared({ ...more, [argument]: value })]),
+      ),
     ),
   );
 }
@@ -109,7 +111,10 @@ export const queueArguments: readonly Situation[] = [
       await ch.declare(s.name('q'), { 'x-max-length': 5 });
       for (const type of ['b', 's', 'l', 'i'] as const) await ch.declare(s.name('q'), { 'x-max-length': int(type, 5) });
     },
-    'an x-argument of another type that says the same': redeclared({ 'x-overflow': 'drop-head' }, { 'x-overflow': new Typed('x', Buffer.from('drop-head')) }),
+    'an x-argument of another type that says the same': redeclared(
+      { 'x-overflow': 'drop-head' },
+      { 'x-overflow': new Typed('x', Buffer.from('drop-head')) },
+    ),
     'x-dead-letter-routing-key without x-dead-letter-exchange': declared({ 'x-dead-letter-routing-key': 'k' }),
     'x-overflow of each known value': async (s) => {
       for (const overflow of ['drop-head', 'reject-publish', 'reject-publish-dlx']) {
@@ -117,11 +122,13 @@ export const queueArguments: readonly Situation[] = [
       }
     },
     'x-queue-mode of each known value': async (s) => {
-      for (const mode of ['default', 'lazy']) await s.probe('queue.declare', { queue: s.name(mode), arguments: table({ 'x-queue-mode': mode }) });
+      for (const mode of ['default', 'lazy'])
+        await s.probe('queue.declare', { queue: s.name(mode), arguments: table({ 'x-queue-mode': mode }) });
     },
     'x-queue-mode of another value than before': redeclared({ 'x-queue-mode': 'lazy' }, { 'x-queue-mode': 'default' }),
     'x-queue-version of each known value': async (s) => {
-      for (const version of [1, 2]) await s.probe('queue.declare', { queue: s.name(`v${version}`), arguments: table({ 'x-queue-version': version }) });
+      for (const version of [1, 2])
+        await s.probe('queue.declare', { queue: s.name(`v${version}`), arguments: table({ 'x-queue-version': version }) });
     },
     'x-queue-type classic is what an absent one means': redeclared({ 'x-queue-type': 'classic' }, {}),
     'x-queue-type classic where there was none': redeclared({}, { 'x-queue-type': 'classic' }),
@@ -146,6 +153,7 @@ export const queueArguments: readonly Situation[] = [
       await ch.confirmed();
       await ch.get(s.name('q'), false);
       ch.send('basic.nack', { deliveryTag: 1, requeue: true });
+      await ch.counts(s.name('q'), 2);
       await ch.call('queue.delete', { queue: s.name('q') });
     },
     'x-delivery-limit on a classic queue': declared({ 'x-delivery-limit': 3 }),

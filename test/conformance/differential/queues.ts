@@ -33,7 +33,8 @@ export const queues = situations({
   'a queue that differs in all': redeclared({}, { durable: true, autoDelete: true, exclusive: true }),
 
   'a passive declare of a missing queue': async (s) => s.probe('queue.declare', { queue: s.name('nosuch'), passive: true }),
-  'a passive declare of a missing queue whose name is reserved': async (s) => s.probe('queue.declare', { queue: 'amq.nosuch', passive: true }),
+  'a passive declare of a missing queue whose name is reserved': async (s) =>
+    s.probe('queue.declare', { queue: 'amq.nosuch', passive: true }),
   'a passive declare looks at nothing but the name, and counts': async (s) => {
     const ch = await s.channel();
     await ch.declare(s.name('q'), {}, { durable: true });
@@ -76,7 +77,7 @@ export const queues = situations({
   'a queue whose name has a line end': async (s) => {
     const ch = await s.channel();
     await ch.declare(s.name('two\nlines'));
-    await ch.counts(s.name('twolines'));
+    if (ch.isOpen) await ch.counts(s.name('twolines'));
   },
 
   'a queue that the server names': async (s) => {
@@ -100,6 +101,7 @@ export const queues = situations({
     await ch.consume('', { noAck: true });
     ch.put(s.name('q'), 'consumed');
     await ch.next();
+    await ch.call('basic.cancel', { consumerTag: 'c' });
     await ch.call('queue.delete');
     await ch.counts(s.name('q'));
   },

@@ -6,7 +6,11 @@ import { isMethod } from '../../support/amqp-client.ts';
 import { type Channel, type Play, type Stage, situations, table } from './stage.ts';
 
 /** An exchange 'e', and a queue of its own for each binding. */
-async function bound(s: Stage, type: string, bindings: Readonly<Record<string, [key: string, args?: Record<string, FieldValue>]>>): Promise<Channel> {
+async function bound(
+  s: Stage,
+  type: string,
+  bindings: Readonly<Record<string, [key: string, args?: Record<string, FieldValue>]>>,
+): Promise<Channel> {
   const ch = await s.channel();
   await ch.exchange(s.name('e'), type);
   for (const [queue, [key, args]] of Object.entries(bindings)) {
@@ -17,7 +21,12 @@ async function bound(s: Stage, type: string, bindings: Readonly<Record<string, [
 }
 
 /** Notes which queues got each message. Their answers are not written down. */
-async function reached(s: Stage, ch: Channel, queues: readonly string[], messages: Readonly<Record<string, PublishOptions>>): Promise<void> {
+async function reached(
+  s: Stage,
+  ch: Channel,
+  queues: readonly string[],
+  messages: Readonly<Record<string, PublishOptions>>,
+): Promise<void> {
   for (const [name, message] of Object.entries(messages)) {
     ch.publish({ exchange: s.name('e'), ...message });
     const found: string[] = [];
@@ -42,7 +51,10 @@ function keys(type: string, bindingKeys: readonly string[], routingKeys: readonl
 }
 
 /** Headers of messages against arguments of bindings. */
-function headers(bindings: Readonly<Record<string, Record<string, FieldValue>>>, messages: Readonly<Record<string, FieldTable | undefined>>): Play {
+function headers(
+  bindings: Readonly<Record<string, Record<string, FieldValue>>>,
+  messages: Readonly<Record<string, FieldTable | undefined>>,
+): Play {
   return async (s) => {
     const ch = await bound(s, 'headers', Object.fromEntries(Object.entries(bindings).map(([name, args]) => [name, ['', args]])));
     const published = Object.entries(messages).map(([name, value]) => [name, { properties: { headers: value } }] as const);
@@ -55,7 +67,12 @@ function copies(exchange: 'e' | '', ...messages: readonly FieldTable[]): Play {
   return async (s) => {
     const ch = await bound(s, 'direct', { a: [s.name('a')], b: [s.name('b')], c: [s.name('c')] });
     for (const value of messages) {
-      const named = new Map([...value].map(([key, list]) => [key, Array.isArray(list) ? list.map((each) => (typeof each === 'string' ? s.name(each) : each)) : list]));
+      const named = new Map(
+        [...value].map(([key, list]) => [
+          key,
+          Array.isArray(list) ? list.map((each) => (typeof each === 'string' ? s.name(each) : each)) : list,
+        ]),
+      );
       ch.publish({ exchange: exchange === '' ? '' : s.name('e'), routingKey: s.name('a'), properties: { headers: named }, body: 'm' });
       await ch.fence();
       if (!ch.isOpen) return;
@@ -67,15 +84,27 @@ function copies(exchange: 'e' | '', ...messages: readonly FieldTable[]): Play {
 const int = (type: Typed['type'], value: number): Typed => new Typed(type, value);
 
 export const routing = situations({
-  'direct: keys are compared octet by octet': keys('direct', ['a', 'A', 'a.b', '', 'ä', '#', '*'], ['a', 'A', 'a.b', '', 'ä', 'a ', '#', 'b']),
+  'direct: keys are compared octet by octet': keys(
+    'direct',
+    ['a', 'A', 'a.b', '', 'ä', '#', '*'],
+    ['a', 'A', 'a.b', '', 'ä', 'a ', '#', 'b'],
+  ),
   'fanout: keys do not matter': keys('fanout', ['a', 'b'], ['a', 'c', '']),
-  'topic: a star is one word': keys('topic', ['*', 'a.*', '*.b', 'a.*.c', '*.*'], ['', 'a', 'a.b', 'a.b.c', 'b', 'c.b', '.', 'a.', '.b', 'a..c']),
+  'topic: a star is one word': keys(
+    'topic',
+    ['*', 'a.*', '*.b', 'a.*.c', '*.*'],
+    ['', 'a', 'a.b', 'a.b.c', 'b', 'c.b', '.', 'a.', '.b', 'a..c'],
+  ),
   'topic: a hash is any number of words': keys(
     'topic',
     ['#', 'a.#', '#.b', 'a.#.c', '#.#', '#.*', '*.#', '#.a.#', '#.*.#.*'],
     ['', 'a', 'b', 'a.b', 'a.c', 'a.b.c', 'a.x.y.c', '.', '..', 'x.a.y', 'a.'],
   ),
-  'topic: words that only look like wildcards': keys('topic', ['a*', '#a', 'a.b#', '**', '##'], ['a*', 'ax', '#a', 'a', 'a.b', 'a.b#', '**', '##', 'x']),
+  'topic: words that only look like wildcards': keys(
+    'topic',
+    ['a*', '#a', 'a.b#', '**', '##'],
+    ['a*', 'ax', '#a', 'a', 'a.b', 'a.b#', '**', '##', 'x'],
+  ),
   'topic: empty words': keys('topic', ['', '.', 'a.', '.a', 'a..b', '..'], ['', '.', 'a.', '.a', 'a..b', '..', 'a.b']),
   'topic: many hashes': keys('topic', ['#.a.#.b.#.c.#', '#.#.#.#'], ['a.b.c', 'x.a.x.b.x.c.x', 'c.b.a', 'a.a.b.b.c.c', 'a.b']),
   'topic: a long key': keys('topic', [`${'a.'.repeat(126)}a`, '#.z'], [`${'a.'.repeat(126)}a`, `${'a.'.repeat(126)}z`]),
@@ -90,9 +119,9 @@ export const routing = situations({
       'no arguments': {},
     },
     {
-      'both': table({ a: 1, b: 'x' }),
+      both: table({ a: 1, b: 'x' }),
       'both and more': table({ a: 1, b: 'x', c: true }),
-      'one': table({ a: 1 }),
+      one: table({ a: 1 }),
       'the other': table({ b: 'x' }),
       'another value': table({ a: 2, b: 'x' }),
       'nothing alike': table({ c: 1 }),
@@ -113,11 +142,25 @@ export const routing = situations({
   ),
   'headers: a void argument asks for presence': headers(
     { void: { a: null }, 'void and value': { a: null, b: 1 }, 'any void': { 'x-match': 'any', a: null, b: 1 } },
-    { 'a string': table({ a: 's' }), 'a number': table({ a: 7 }), 'a void': table({ a: null }), both: table({ a: 1, b: 1 }), b: table({ b: 1 }) },
+    {
+      'a string': table({ a: 's' }),
+      'a number': table({ a: 7 }),
+      'a void': table({ a: null }),
+      both: table({ a: 1, b: 1 }),
+      b: table({ b: 1 }),
+    },
   ),
   'headers: a void header against a value': headers({ one: { a: 1 }, empty: { a: '' } }, { void: table({ a: null }) }),
   'headers: numbers of other widths': headers(
-    { int: { a: 5 }, long: { a: int('l', 5) }, short: { a: int('s', 5) }, byte: { a: int('b', 5) }, unsigned: { a: int('i', 5) }, double: { a: int('d', 5) }, float: { a: int('f', 5) } },
+    {
+      int: { a: 5 },
+      long: { a: int('l', 5) },
+      short: { a: int('s', 5) },
+      byte: { a: int('b', 5) },
+      unsigned: { a: int('i', 5) },
+      double: { a: int('d', 5) },
+      float: { a: int('f', 5) },
+    },
     {
       int: table({ a: 5 }),
       long: table({ a: int('l', 5) }),

@@ -7,7 +7,15 @@
 import type { MethodFields } from '../../../shared/amqp/methods.ts';
 import type { MethodName } from '../../../shared/amqp/spec.ts';
 import type { FieldTable, FieldValue } from '../../../shared/amqp/table.ts';
-import { AmqpClient, type AmqpContent, type AmqpItem, isMethod, type LoginOptions, NothingCame, type PublishOptions } from '../../support/amqp-client.ts';
+import {
+  AmqpClient,
+  type AmqpContent,
+  type AmqpItem,
+  isMethod,
+  type LoginOptions,
+  NothingCame,
+  type PublishOptions,
+} from '../../support/amqp-client.ts';
 import { Lane, mapLine, normalized, plainLine, type Transcript } from './transcript.ts';
 
 export interface Target {
@@ -55,7 +63,10 @@ export class Stage {
 
   /** A connection that has sent nothing yet. */
   async dial(): Promise<Connection> {
-    const connection: Connection = new Connection(`${this.#connections.length + 1}`, await AmqpClient.dial(this.#target.port, (number, item) => connection.came(number, item)));
+    const connection: Connection = new Connection(
+      `${this.#connections.length + 1}`,
+      await AmqpClient.dial(this.#target.port, (number, item) => connection.came(number, item)),
+    );
     this.#connections.push(connection);
     return connection;
   }
@@ -269,11 +280,20 @@ export class Channel {
     await this.connection.client.until(() => this.lane.unconfirmed?.size === 0 || !this.isOpen);
   }
 
-  async declare(queue: string, args: Readonly<Record<string, FieldValue>> = {}, fields: Partial<MethodFields<'queue.declare'>> = {}): Promise<AmqpItem> {
+  async declare(
+    queue: string,
+    args: Readonly<Record<string, FieldValue>> = {},
+    fields: Partial<MethodFields<'queue.declare'>> = {},
+  ): Promise<AmqpItem> {
     return this.call('queue.declare', { queue, arguments: table(args), ...fields });
   }
 
-  async exchange(exchange: string, type: string, args: Readonly<Record<string, FieldValue>> = {}, fields: Partial<MethodFields<'exchange.declare'>> = {}): Promise<AmqpItem> {
+  async exchange(
+    exchange: string,
+    type: string,
+    args: Readonly<Record<string, FieldValue>> = {},
+    fields: Partial<MethodFields<'exchange.declare'>> = {},
+  ): Promise<AmqpItem> {
     return this.call('exchange.declare', { exchange, type, arguments: table(args), ...fields });
   }
 
@@ -326,6 +346,7 @@ export class Channel {
 
   /** Until the channel has handled all that was sent, and what it had to say is here. */
   async fence(): Promise<void> {
+    if (!this.isOpen) return;
     this.#fences++;
     this.lane.hidden.add('access.request-ok');
     this.connection.client.send(this.number, 'access.request');
