@@ -51,7 +51,7 @@ const confirms = script(async (target, channel) => {
   same('messages in the queue', (await channel.checkQueue(queue)).messageCount, COUNT);
   for (let index = 0; index < COUNT; index++) {
     const message = await channel.get(queue, { noAck: true });
-    same('body', message && message.content.toString(), `message ${index}`);
+    same('body', message ? message.content.toString() : message, `message ${index}`);
   }
   await channel.deleteQueue(queue);
   return `${COUNT} confirmed`;

@@ -80,6 +80,12 @@ export async function within<Value>(patienceMs: number, what: string, promise: P
   }
 }
 
+/** Asks again and again, until it is so. */
+export async function until(patienceMs: number, what: string, condition: () => Promise<boolean>): Promise<void> {
+  const end = performance.now() + patienceMs;
+  while (!(await condition())) if (performance.now() > end) throw new Error(`${what} did not come in ${patienceMs} ms`);
+}
+
 /** A name that no other scenario has. */
 export function fresh(word: string): string {
   return `foreign.${word}.${Math.random().toString(36).slice(2, 10)}`;
