@@ -7,7 +7,7 @@ import subprocess
 import sys
 import traceback
 
-from foreign_driver import URL, PATIENCE, Beyond, answer, ask, fresh, same, serve, until
+from foreign_driver import URL, Beyond, Patience, answer, ask, fresh, same, serve, until
 
 os.environ['FOREIGN_URL'] = URL
 os.environ['FOREIGN_QUEUE'] = fresh('celery')
@@ -21,7 +21,7 @@ RETRY = {'max_retries': None, 'interval_start': 0.05, 'interval_step': 0.05, 'in
 
 
 def got(result):
-    return result.get(timeout=PATIENCE)
+    return result.get(timeout=Patience.seconds)
 
 
 def confirms():
@@ -62,7 +62,7 @@ def topology():
 
 
 def rpc():
-    answers = app.control.ping(timeout=PATIENCE, limit=1)
+    answers = app.control.ping(timeout=Patience.seconds, limit=1)
     same('pongs', [answer['ok'] for each in answers for answer in each.values()], ['pong'])
     same('result', got(tasks.add.delay(40, 2)), 42)
     return 'rpc:// reply queue, remote control'
@@ -159,12 +159,12 @@ class Words:
 
 def worked(connection, queue, **options):
     """Has the worker consume from a queue; its answer comes before it does."""
-    app.control.add_consumer(queue, connection=connection, reply=True, timeout=PATIENCE, limit=1, **options)
+    app.control.add_consumer(queue, connection=connection, reply=True, timeout=Patience.seconds, limit=1, **options)
     consumed(connection, queue, 1)
 
 
 def unworked(connection, queue):
-    app.control.cancel_consumer(queue, connection=connection, reply=True, timeout=PATIENCE, limit=1)
+    app.control.cancel_consumer(queue, connection=connection, reply=True, timeout=Patience.seconds, limit=1)
     consumed(connection, queue, 0)
 
 

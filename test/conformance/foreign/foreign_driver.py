@@ -1,4 +1,4 @@
-# What the Python drivers share: scenarios come in on stdin, one name a line; for each a line of JSON goes out.
+# What the Python drivers share. Lines of JSON come in on stdin, {"scenario": ..., "patience": seconds}, and for each one goes out:
 # {"scenario": ..., "ok": true or false, "note": ...}; {"beyond": ...} in place of ok for what a client has no means to express.
 # A driver that needs the broker restarted prints {"ask": "restart"} (or "kill") and goes on when a line comes back.
 
@@ -11,12 +11,17 @@ import time
 import traceback
 
 URL = sys.argv[1]
-PATIENCE = float(sys.argv[2])
 LARGE_BYTES = 10 * 1024 * 1024
 
 
 class Beyond(Exception):
     pass
+
+
+class Patience:
+    """How long to wait for what should come: a rescue, not a measure."""
+
+    seconds = 30.0
 
 
 def same(what, actual, expected):
@@ -38,16 +43,16 @@ def sha256(body):
 
 def until(what, condition, step):
     """Takes steps until the condition holds; a step waits for something to happen, but not for long."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + Patience.seconds
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f'{what} did not come in {PATIENCE} s')
+            raise AssertionError(f'{what} did not come in {Patience.seconds} s')
         step()
 
 
 def retried(action, errors):
     """The first answer of an action that fails while the broker is away."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + Patience.seconds
     while True:
         try:
             return action()
@@ -80,4 +85,6 @@ def answer(scenario, script):
 
 def serve(scripts, answer=answer):
     for line in iter(sys.stdin.readline, ''):
-        answer(line.strip(), scripts[line.strip()])
+        asked = json.loads(line)
+        Patience.seconds = asked['patience']
+        answer(asked['scenario'], scripts[asked['scenario']])

@@ -4,14 +4,14 @@ import pika
 from pika.exceptions import AMQPConnectionError, ChannelClosedByBroker, ConnectionClosed, UnroutableError
 from datetime import datetime, timezone
 from decimal import Decimal
-from foreign_driver import URL, PATIENCE, ask, fresh, large_body, retried, same, serve, sha256, until
+from foreign_driver import URL, Patience, ask, fresh, large_body, retried, same, serve, sha256, until
 
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
 def connect():
     parameters = pika.URLParameters(URL)
-    parameters.blocked_connection_timeout = PATIENCE
+    parameters.blocked_connection_timeout = Patience.seconds
     return pika.BlockingConnection(parameters)
 
 

@@ -9,31 +9,32 @@ import { Inbox } from './checks.ts';
 import { Beyond, type Driver, type Scenario, type Target } from './scenarios.ts';
 
 const PYTHON = '/usr/bin/python3';
-// A scenario waits several times: for a broker that starts, for messages.
-const PATIENCES = 3;
+// For a line of the script, which has limits of its own: it waits several times, for a broker that starts, for messages.
+const ANSWER_MS_MAX = 60_000;
 
 type Line = { readonly ask: 'restart' | 'kill' } | { readonly beyond: string } | { readonly ok: boolean; readonly note: string };
 
 export class PythonDriver implements Driver {
   readonly #target: Target;
   readonly #child: ChildProcessWithoutNullStreams;
-  readonly #lines: Inbox<string>;
+  /** undefined: the script has ended. */
+  readonly #lines = new Inbox<string | undefined>(ANSWER_MS_MAX);
   #errors = '';
 
   constructor(script: string, target: Target) {
     this.#target = target;
-    this.#lines = new Inbox(target.patienceMs * PATIENCES);
     const path = fileURLToPath(new URL(script, import.meta.url));
     // -B: no compiled files beside the sources
-    this.#child = spawn(PYTHON, ['-B', path, target.amqpUrl, String(target.patienceMs / 1000)]);
+    this.#child = spawn(PYTHON, ['-B', path, target.amqpUrl]);
+    this.#child.stdin.on('error', () => {}); // it has ended, which the lines say
     this.#child.stderr.on('data', (chunk: Buffer) => (this.#errors += chunk.toString()));
     const lines = createInterface({ input: this.#child.stdout });
     lines.on('line', (line) => this.#lines.put(line));
-    lines.on('close', () => this.#lines.put(''));
+    lines.on('close', () => this.#lines.put(undefined));
   }
 
   async run(scenario: Scenario): Promise<string> {
-    this.#child.stdin.write(`${scenario}\n`);
+    this.#child.stdin.write(`${JSON.stringify({ scenario, patience: this.#target.patienceMs / 1000 })}\n`);
     for (;;) {
       const line = await this.#next(scenario);
       if ('ask' in line) {
@@ -53,8 +54,9 @@ export class PythonDriver implements Driver {
 
   async #next(scenario: Scenario): Promise<Line> {
     const text = await this.#lines.take(`what became of ${scenario}`);
-    if (text === '') throw new Error(`the script ended: ${this.#errors}`);
-    return lineOf(text);
+    if (text !== undefined) return lineOf(text);
+    this.#lines.put(undefined); // for who asks again
+    throw new Error(`the script ended: ${this.#errors}`);
   }
 }
 

@@ -1,0 +1,133 @@
+// The drivers of foreign clients can fail: a scenario holds through a relay that changes nothing, and is red when the same relay tells its lie.
+// And the table can: a cell that is red, empty, or required and beyond its client, is complained about.
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type BuiltBroker, startBuiltBroker } from '../support/built-broker.ts';
+import { CLIENTS, type Client, programOf } from './foreign/clients.ts';
+import { LIES, Liar, type Lie, LOST } from './foreign/liar.ts';
+import { Beyond, type Driver, SCENARIOS, type Scenario, type Target } from './foreign/scenarios.ts';
+import { Matrix } from './foreign/table.ts';
+
+const PATIENCE_MS = 20_000;
+// For what a lie keeps away, or makes unreadable for a worker that then says nothing.
+const SHORT_PATIENCE_MS = 1_500;
+const isWaitedFor = (client: string, scenario: Scenario): boolean => scenario === 'cancelled' || client === 'celery';
+const lieOf = (client: string, scenario: Scenario): Lie =>
+  // The tools have no confirms, so a refusal is not for them; they see that the message is not there.
+  scenario === 'confirms' && client.includes('(C)') ? LOST : LIES[scenario];
+
+const isMissing = (client: Client): boolean => programOf(client) === undefined && process.env['CI'] !== 'true';
+
+/** A client that talks to a broker through a liar. */
+class Deceived {
+  readonly driver: Driver;
+  readonly #liar: Liar;
+  readonly #broker: BuiltBroker;
+  readonly #target: { patienceMs: number };
+
+  private constructor(driver: Driver, liar: Liar, broker: BuiltBroker, target: { patienceMs: number }) {
+    this.driver = driver;
+    this.#liar = liar;
+    this.#broker = broker;
+    this.#target = target;
+  }
+
+  static async open(client: Client): Promise<Deceived> {
+    const broker = await startBuiltBroker();
+    const liar = await Liar.start(broker.amqpUrl);
+    const cut = async (): Promise<void> => liar.cut();
+    const target = { amqpUrl: liar.url, webSocketUrl: broker.url, patienceMs: PATIENCE_MS, restart: cut, kill: cut } satisfies Target;
+    return new Deceived(await client.open(target, programOf(client) ?? ''), liar, broker, target);
+  }
+
+  /** What the scenario fails with. */
+  async fooled(scenario: Scenario, lie: Lie, patienceMs: number): Promise<unknown> {
+    this.#liar.lie = lie;
+    this.#target.patienceMs = patienceMs;
+    try {
+      return await this.driver.run(scenario).then(
+        (note) => `it holds: ${note}`,
+        (error: unknown) => error,
+      );
+    } finally {
+      this.#liar.lie = {};
+      this.#target.patienceMs = PATIENCE_MS;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.driver.close();
+    await this.#liar.stop();
+    await this.#broker.stop();
+  }
+}
+
+for (const [name, clients] of Object.entries(CLIENTS)) {
+  describe.concurrent(`lies to clients ${name}`, () => {
+    for (const client of clients.filter((each) => !/WebSocket|Chromium/.test(each.name))) {
+      const suite = isMissing(client) ? describe.skip : describe.sequential;
+      suite(isMissing(client) ? `${client.name} (skipped where there is no ${client.needs[0]})` : client.name, () => {
+        let deceived: Deceived;
+        beforeAll(async () => {
+          deceived = await Deceived.open(client);
+        });
+        afterAll(() => deceived?.close());
+
+        it.each(SCENARIOS)('%s holds, and is red under its lie', async (scenario) => {
+          try {
+            await deceived.driver.run(scenario);
+          } catch (error) {
+            if (error instanceof Beyond) return; // the table says so; there is nothing to be fooled about
+            throw error;
+          }
+          const isShort = isWaitedFor(client.name, scenario);
+          const error = await deceived.fooled(scenario, lieOf(client.name, scenario), isShort ? SHORT_PATIENCE_MS : PATIENCE_MS);
+          expect(error).toBeInstanceOf(Error);
+          if (!isShort) expect(String(error)).not.toMatch(/did not come/); // it was seen, not missed
+        });
+      });
+    }
+  });
+}
+
+describe('the table', () => {
+  const driver = (outcome: () => Promise<string>): Driver => ({ run: outcome, close: async () => {} });
+
+  it('complains about red cells, empty ones, and required ones that are beyond a client', async () => {
+    const matrix = new Matrix(['one']);
+    await matrix.fill(
+      'one',
+      'rpc',
+      driver(async () => 'seen'),
+    );
+    await expect(
+      matrix.fill(
+        'one',
+        'topology',
+        driver(() => Promise.reject(new Error('red'))),
+      ),
+    ).rejects.toThrow('red');
+    await expect(
+      matrix.fill(
+        'one',
+        'restart',
+        driver(() => Promise.reject(new Beyond('cannot'))),
+      ),
+    ).rejects.toThrow('cannot');
+    await matrix.fill(
+      'one',
+      'priority',
+      driver(() => Promise.reject(new Beyond('has none'))),
+    );
+    const complaints = matrix.complaints();
+    expect(complaints).toContain('one: topology: red');
+    expect(complaints).toContain('one: restart: cannot');
+    expect(complaints).toContain('one: get was not tried');
+    expect(complaints.join()).not.toMatch(/rpc|priority/);
+    expect(String(matrix)).toMatch(/RED[\s\S]*n\/a/);
+  });
+
+  it('complains about a client that was not tried at all', () => {
+    expect(new Matrix(['one', 'two']).complaints()).toHaveLength(2 * SCENARIOS.length);
+  });
+});
