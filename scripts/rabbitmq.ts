@@ -21,6 +21,8 @@ export interface RabbitMqOptions {
   readonly config?: readonly string[];
   /** Such as rabbitmq_management. */
   readonly plugins?: readonly string[];
+  /** Where its files go; the system's temporary directory unless given. */
+  readonly directory?: string;
 }
 
 export function hasRabbitMq(): boolean {
@@ -44,8 +46,8 @@ export class RabbitMq {
     this.process = spawn(SERVER, [], { env: environment, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
   }
 
-  static async start({ config = [], plugins = [] }: RabbitMqOptions = {}): Promise<RabbitMq> {
-    const folder = mkdtempSync(join(tmpdir(), 'leveret-rabbitmq-'));
+  static async start({ config = [], plugins = [], directory = tmpdir() }: RabbitMqOptions = {}): Promise<RabbitMq> {
+    const folder = mkdtempSync(join(directory, 'leveret-rabbitmq-'));
     const [port, distributionPort, mapperPort] = await freePorts(3);
     writeFileSync(join(folder, 'rabbitmq.conf'), [`listeners.tcp.1 = 127.0.0.1:${port}`, 'log.console = false', ...config, ''].join('\n'));
     writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);

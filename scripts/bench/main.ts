@@ -5,16 +5,22 @@
 import { cpus } from 'node:os';
 import { parseArgs, styleText } from 'node:util';
 import Table from 'cli-table3';
-import { display, type Effort, type Figure, FULL, meets, type Row, SMOKE } from './row.ts';
+import { hasRabbitMq } from '../rabbitmq.ts';
+import { endShared } from './amqp-brokers.ts';
+import { display, type Figure, FULL, meets, type Row, SMOKE } from './row.ts';
+import { amqpRows } from './rows-amqp.ts';
+import { amqpMemoryRows } from './rows-amqp-memory.ts';
 import { durableRows } from './rows-durable.ts';
 import { engineRows } from './rows-engine.ts';
 import { recoveryRows } from './rows-recovery.ts';
 import { storeRows } from './rows-store.ts';
 import { wireRows } from './rows-wire.ts';
+import { type Asked, isWanted, whyNot } from './selection.ts';
 
-const USAGE = `npm run bench -- [--smoke] [--only NAME]... [--json]
+const USAGE = `npm run bench -- [--smoke] [--rabbitmq] [--only NAME]... [--json]
 
   --smoke       every row for about a second: shows that each still yields a number
+  --rabbitmq    the rows that compare with Debian's rabbitmq-server, and no others: they take half an hour
   --only NAME   this row alone; may be given again. Rows that take minutes run only so
   --json        one JSON object a row instead of the table
 `;
@@ -27,10 +33,11 @@ interface Outcome {
   readonly skipped?: string;
 }
 
-async function measure(row: Row, effort: Effort, isNamed: boolean): Promise<Outcome> {
-  if (row.onlyByName !== undefined && !isNamed) return { row, skipped: `--only ${row.name} runs it (${row.onlyByName})` };
+async function measure(row: Row, asked: Asked): Promise<Outcome> {
+  const skipped = whyNot(row, asked);
+  if (skipped !== undefined) return { row, skipped };
   try {
-    const figure = await row.measure(effort);
+    const figure = await row.measure(asked.effort);
     if (!Number.isFinite(figure.value)) throw new Error(`answered ${figure.value}, which is no number`);
     return { row, figure };
   } catch (error) {
@@ -70,6 +77,7 @@ async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       smoke: { type: 'boolean', default: false },
+      rabbitmq: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
       only: { type: 'string', multiple: true, default: [] },
@@ -79,19 +87,24 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const rows = [...wireRows, ...engineRows, ...durableRows, ...recoveryRows, ...storeRows];
+  const rows = [...wireRows, ...engineRows, ...durableRows, ...recoveryRows, ...storeRows, ...amqpMemoryRows, ...amqpRows];
   const unknown = values.only.filter((name) => !rows.some((row) => row.name === name));
   if (unknown.length > 0) {
     process.stderr.write(`no row is called ${unknown.join(', ')}; there are ${rows.map((row) => row.name).join(', ')}\n`);
     return 2;
   }
+  const effort = values.smoke ? SMOKE : FULL;
+  const asked: Asked = { effort, names: values.only, isRabbitMq: values.rabbitmq, isSmoke: values.smoke, hasRabbitMq: hasRabbitMq() };
   const outcomes: Outcome[] = [];
-  for (const row of rows) {
-    if (values.only.length > 0 && !values.only.includes(row.name)) continue;
-    if (process.stderr.isTTY) process.stderr.write(`${row.name} ...\n`);
-    const outcome = await measure(row, values.smoke ? SMOKE : FULL, values.only.includes(row.name));
-    outcomes.push(outcome);
-    if (values.json) process.stdout.write(`${json(outcome)}\n`);
+  try {
+    for (const row of rows.filter((each) => isWanted(each, asked))) {
+      if (process.stderr.isTTY) process.stderr.write(`${row.name} ...\n`);
+      const outcome = await measure(row, asked);
+      outcomes.push(outcome);
+      if (values.json) process.stdout.write(`${json(outcome)}\n`);
+    }
+  } finally {
+    await endShared();
   }
   if (!values.json) {
     const table = new Table({ head: ['row', 'result', 'target', '', 'what it is'], style: { head: [], border: [] } });

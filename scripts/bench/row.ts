@@ -18,6 +18,22 @@ export interface Effort {
   readonly backlog: number;
   /** The same of the row that shows what ten million do. */
   readonly longBacklog: number;
+  /** Of the rows that compare with RabbitMQ. */
+  readonly amqp: AmqpEffort;
+}
+
+export interface AmqpEffort {
+  /** Runs of each broker, in turn, whose median counts. */
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  readonly queues: number;
+  readonly connections: number;
+  readonly backlog: number;
+  /** Of the topic exchanges, this share of what the row says. */
+  readonly bindingsShare: number;
+  /** The rows share one pair of brokers. */
+  readonly isShared: boolean;
 }
 
 export const FULL: Effort = {
@@ -28,6 +44,16 @@ export const FULL: Effort = {
   queued: 1_000_000,
   backlog: 1_000_000,
   longBacklog: 10_000_000,
+  amqp: {
+    rounds: 3,
+    seconds: 5,
+    warmUpSeconds: 2,
+    queues: 10_000,
+    connections: 1_000,
+    backlog: 1_000_000,
+    bindingsShare: 1,
+    isShared: false,
+  },
 };
 export const SMOKE: Effort = {
   rounds: 1,
@@ -37,6 +63,7 @@ export const SMOKE: Effort = {
   queued: 200_000,
   backlog: 50_000,
   longBacklog: 200_000,
+  amqp: { rounds: 1, seconds: 0.3, warmUpSeconds: 0.1, queues: 200, connections: 50, backlog: 20_000, bindingsShare: 0.1, isShared: true },
 };
 
 export interface Target {
@@ -61,6 +88,8 @@ export interface Row {
   readonly target: Target;
   /** Left out unless `--only` names it: what it takes. */
   readonly onlyByName?: string;
+  /** Another broker that it needs here: left out where there is none, and unless it was asked for. */
+  readonly peer?: 'RabbitMQ';
   measure(effort: Effort): Promise<Figure>;
 }
 

@@ -64,7 +64,7 @@ export function addBenchFlags(command: Command, terminal: Terminal): Command {
     .option('-k, --routing-key <key>', "publish with this key; given again, they take turns (default: the queue's name)", collect)
     .option('--warm-up <seconds>', 'before anything is counted (default: 0)', wholeNumber(0, 3_600))
     .option('-i, --interval <seconds>', 'print the figures of every so many seconds too', wholeNumber(1, 3_600))
-    .option('--ceiling', "measure this generator alone, against a server that only reads and writes; it needs no broker")
+    .option('--ceiling', 'measure this generator alone, against a server that only reads and writes; it needs no broker')
     .optionsGroup('Options:')
     .addOption(urlOption(terminal, 'the broker, as ws://user:password@host:port/ws or amqp://user:password@host:port/vhost'))
     .option('--vhost <name>', 'the virtual host')

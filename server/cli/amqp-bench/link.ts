@@ -1,6 +1,6 @@
-// One AMQP connection with one channel: handshake, requests one after another, and bytes in and out for a publisher or consumer that frames them itself.
+// One AMQP connection with one channel: handshake, requests answered in their order, and bytes in and out for a publisher or consumer that frames them itself.
 // Always: (1) what ends it early reaches `failed` once, as a CliError that says what to do: nobody listens, the login is refused, the broker closes with a
-// text; (2) bytes are read into one buffer over and over, and what is shown of it is good until the callback returns; (3) heartbeats are off: a benchmark's
+// text; (2) bytes are read into one buffer, the same for all links, and what is shown of it is good until the callback returns; (3) heartbeats are off: a benchmark's
 // connection is busy, and one that hangs is seen in its figures.
 // Refuses frames on other channels, content that nobody asked for, and to reconnect.
 
@@ -10,6 +10,7 @@ import { PROTOCOL_HEADER } from '../../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../../shared/amqp/methods.ts';
 import type { MethodName } from '../../../shared/amqp/spec.ts';
 import type { FieldTable } from '../../../shared/amqp/table.ts';
+import { Ring } from '../../../shared/ring.ts';
 import { decodeUtf8Loosely, encodeUtf8 } from '../../../shared/text.ts';
 import { VERSION } from '../../version.ts';
 import { CliError, ExitCode } from '../exit-codes.ts';
@@ -18,7 +19,11 @@ import type { Address } from './address.ts';
 import { type ContentReader, ContentWalk } from './content-walk.ts';
 
 export const CHANNEL = 1;
-const READ_BYTES = 256 * 1024; // a read is one system call: fewer and larger
+// A read is one system call: fewer and larger. What was read is looked at before anything else is, so that links can share it, but on Windows, where a read
+// is begun long before it has anything.
+const READ_BYTES = 256 * 1024;
+const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+const ownBuffer = (): Buffer => (process.platform === 'win32' ? Buffer.allocUnsafeSlow(READ_BYTES) : readBuffer);
 const FRAME_MAX = 128 * 1024; // what most clients ask for
 const OPEN_MS_MAX = 10_000;
 const CLOSE_MS_MAX = 2_000;
@@ -55,7 +60,8 @@ export class Link implements ContentReader {
   readonly #address: Address;
   readonly #socket: Socket;
   readonly #walk: ContentWalk = new ContentWalk(this);
-  #waiting: Waiting | undefined;
+  /** For their answers, which come in the order of the requests. */
+  readonly #waiting = new Ring<Waiting>();
   #fail: (error: Error) => void = () => undefined;
   #failure: Error | undefined;
   #isOpen = false;
@@ -73,7 +79,7 @@ export class Link implements ContentReader {
       this.#socket = connectTls({ host, port, servername: host });
       this.#socket.on('data', (chunk: Buffer) => this.#read(chunk, chunk.length));
     } else {
-      const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+      const buffer = ownBuffer();
       const callback = (size: number): boolean => {
         this.#read(buffer, size);
         return true;
@@ -204,17 +210,15 @@ export class Link implements ContentReader {
   }
 
   #reply(method: Method): void {
-    const waiting = this.#waiting;
+    const waiting = this.#waiting.shift();
     if (waiting === undefined) this.#stop(new CliError(ExitCode.Failure, `the broker sent ${method.name}, which nobody asked for`));
-    this.#waiting = undefined;
     waiting?.resolve(method);
   }
 
   async #answer<Name extends MethodName>(name: Name): Promise<Named<Name>> {
     if (this.#failure !== undefined) throw this.#failure;
-    if (this.#waiting !== undefined) throw new Error(`a request before the one before it was answered, for ${name}`);
     const method = await new Promise<Method>((resolve, reject) => {
-      this.#waiting = { resolve, reject };
+      this.#waiting.push({ resolve, reject });
     });
     if (!isNamed(method, name)) throw new CliError(ExitCode.Failure, `the broker sent ${method.name} in place of ${name}`);
     return method;
@@ -243,10 +247,8 @@ export class Link implements ContentReader {
 
   #channelClosed(code: number, text: string): void {
     const error = new ChannelClosed(code, text);
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    if (waiting === undefined) this.#stop(error);
-    else waiting.reject(error);
+    if (this.#waiting.length === 0) this.#stop(error);
+    else this.#rejectWaiting(error);
   }
 
   #closedBy(code: number, text: string): CliError {
@@ -285,9 +287,12 @@ export class Link implements ContentReader {
     this.#failure = error;
     this.#socket.setTimeout(0);
     this.#socket.destroySoon();
-    this.#waiting?.reject(error);
-    this.#waiting = undefined;
+    this.#rejectWaiting(error);
     this.#fail(error);
+  }
+
+  #rejectWaiting(error: Error): void {
+    for (let waiting = this.#waiting.shift(); waiting !== undefined; waiting = this.#waiting.shift()) waiting.reject(error);
   }
 }
 
