@@ -4,15 +4,19 @@
 // a socket; (3) so does an answer nobody asked for, or anything the broker logged as an error.
 
 import { test as base, expect } from 'vitest';
+import { Administrator } from '../../server/administrator.ts';
+import { AmqpConnection, type AmqpSettings } from '../../server/amqp/connection.ts';
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
-import type { Notice } from '../../server/ports.ts';
+import type { ConnectionLog, Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
 import { Connection, type ConnectionSettings } from '../../server/websocket/connection.ts';
 import type { Answer, Limits, Request } from '../../shared/protocol/control.ts';
+import { MemoryStream } from './byte-stream.ts';
 import { VirtualClock, VirtualTurns } from './clock.ts';
 import { CountingLog } from './counting-log.ts';
 import { JsonSession } from './json-session.ts';
 import { MemorySocket } from './memory-socket.ts';
+import { RawAmqp } from './raw-amqp.ts';
 
 export interface TestBrokerOptions {
   readonly limits?: Partial<BrokerLimits>;
@@ -29,7 +33,9 @@ export class TestBroker {
   readonly #log: CountingLog;
   readonly #broker: Broker;
   readonly #settings: ConnectionSettings;
+  readonly #amqpSettings: AmqpSettings;
   readonly #sockets = new Map<JsonSession, MemorySocket>();
+  readonly #streams: MemoryStream[] = [];
   #limits: Limits | undefined;
   #rest: Promise<void> | undefined;
   #observer: JsonSession | undefined;
@@ -54,6 +60,8 @@ export class TestBroker {
       handlesMax: 2_047,
       heartbeatMs: 30_000,
     };
+    const { broker, clock, product, messageBytesMax } = this.#settings;
+    this.#amqpSettings = { broker, clock, product, messageBytesMax, login: new Administrator('guest', 'guest', clock) };
   }
 
   /** As hello announced them to the first session. */
@@ -74,17 +82,26 @@ export class TestBroker {
     const socket = new MemorySocket();
     const session = new JsonSession(socket, () => this.idle());
     const name = `test-${this.#sockets.size + 1}`;
-    const log = {
-      debug: () => {},
-      info: () => {},
-      warn: () => {},
-      error: (fields: object, text: string) => this.#loggedError(fields, text),
-    };
-    socket.attach(
-      new Connection(this.#settings, socket, { name, address: '', isLoopback: true }, log, { opened: () => {}, closed: () => {} }),
-    );
+    const owner = { opened: () => {}, closed: () => {} };
+    socket.attach(new Connection(this.#settings, socket, { name, address: '', isLoopback: true }, this.#connectionLog(), owner));
     this.#sockets.set(session, socket);
     return session;
+  }
+
+  /** An AMQP client that has said nothing yet. Its user is guest. */
+  dialAmqp(): RawAmqp {
+    const stream = new MemoryStream();
+    const client = new RawAmqp(stream);
+    this.#streams.push(stream);
+    const remote = { name: `amqp-${this.#streams.length}`, address: '', isLoopback: true, certifiedName: undefined };
+    const owner = { opened: () => {}, closed: () => {} };
+    stream.attach(new AmqpConnection(this.#amqpSettings, stream.server, remote, this.#connectionLog(), owner));
+    return client;
+  }
+
+  #connectionLog(): ConnectionLog {
+    const ignore = (): void => {};
+    return { debug: ignore, info: ignore, warn: ignore, error: (fields, text) => this.#loggedError(fields, text) };
   }
 
   /** Until nothing is deferred and nothing is on its way. */
@@ -100,9 +117,13 @@ export class TestBroker {
       if (rounds > 100_000) throw new Error('the broker never comes to rest');
       await new Promise((resolve) => setImmediate(resolve));
       this.turns.drain();
-      const isQuiet = this.turns.pendingTasks === 0 && [...this.#sockets.values()].every((socket) => socket.isQuiet);
+      const isQuiet = this.turns.pendingTasks === 0 && this.#ends.every((end) => end.isQuiet);
       quietRounds = isQuiet ? quietRounds + 1 : 0;
     }
+  }
+
+  get #ends(): readonly (MemorySocket | MemoryStream)[] {
+    return [...this.#sockets.values(), ...this.#streams];
   }
 
   async advance(ms: number): Promise<void> {
@@ -135,6 +156,10 @@ export class TestBroker {
       socket.stall(false);
       if (session !== observer) await session.close();
     }
+    for (const stream of this.#streams) {
+      stream.resume();
+      stream.destroy();
+    }
     await this.idle();
     const complaints = await this.#clearUp(observer);
     await observer.close();
@@ -143,10 +168,8 @@ export class TestBroker {
     if (this.#log.live.length > 0) complaints.push(`messages left in the log: ${this.#log.live.join(' ')}`);
     if (this.clock.pendingTimers > 0) complaints.push(`${this.clock.pendingTimers} timers left`);
     if (this.turns.pendingTasks > 0) complaints.push(`${this.turns.pendingTasks} tasks left`);
-    for (const [session, socket] of this.#sockets) {
-      if (!socket.isEnded) complaints.push('a socket is still open');
-      complaints.push(...session.faults.map((fault) => `an answer to no request: ${fault}`));
-    }
+    if (!this.#ends.every((end) => end.isEnded)) complaints.push('a socket is still open');
+    for (const session of this.#sockets.keys()) complaints.push(...session.faults.map((fault) => `an answer to no request: ${fault}`));
     return [...complaints, ...this.errors];
   }
 

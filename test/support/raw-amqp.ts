@@ -3,14 +3,12 @@
 // (3) a close of the peer's is answered like any client does, so that both sides end. Its codec is the one that test/wire proves.
 // Refuses content above what a test reads whole, and heartbeats: those of the server are dropped.
 
-import { connect, type Socket } from 'node:net';
 import { FrameReader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import type { MethodName } from '../../shared/amqp/spec.ts';
-import type { FieldTable } from '../../shared/amqp/table.ts';
+import { type ByteStream, TcpStream } from './byte-stream.ts';
 
 export type Pieces = 'whole' | 'thirds' | 'bytes';
-export type Fields = { readonly [field: string]: boolean | number | string | Uint8Array | FieldTable };
 
 export interface ReceivedFrame {
   readonly type: number;
@@ -64,7 +62,7 @@ export function contentHeader(channel: number, bodyBytes: number | bigint, class
 }
 
 export class RawAmqp {
-  readonly #socket: Socket;
+  readonly stream: ByteStream;
   readonly #reader = new FrameReader(0x7fff_ffff);
   readonly #frames: ReceivedFrame[] = [];
   #header = Buffer.alloc(0);
@@ -74,45 +72,46 @@ export class RawAmqp {
   #isClosed = false;
   readonly closed: Promise<void>;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    // not `once`: that fails with the first error, and a reset is one
+  /** Over a stream on which nothing was said yet. */
+  constructor(stream: ByteStream) {
+    this.stream = stream;
     this.closed = new Promise((resolve) =>
-      socket.once('close', () => {
-        this.#isClosed = true;
-        this.#arrived();
-        resolve();
-      }),
+      stream.listen(
+        (chunk) => this.#read(chunk),
+        () => {
+          this.#isClosed = true;
+          this.#arrived();
+          resolve();
+        },
+      ),
     );
-    socket.on('error', () => {});
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
   }
 
   /** A TCP connection; nothing is said yet. */
   static async dial(port: number): Promise<RawAmqp> {
-    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    await new Promise((resolve, reject) => {
-      socket.once('connect', resolve);
-      socket.once('error', reject);
-    });
-    return new RawAmqp(socket);
+    return new RawAmqp(await TcpStream.dial(port));
   }
 
   /** A connection that is open. */
   static async open(port: number, handshake: Handshake = {}): Promise<RawAmqp> {
     const client = await RawAmqp.dial(port);
-    await client.write(PROTOCOL_HEADER);
-    await client.method('connection.start');
-    await client.startOk(handshake);
-    const tune = await client.method('connection.tune');
-    await client.send(0, 'connection.tune-ok', {
+    await client.logIn(handshake);
+    return client;
+  }
+
+  /** From the protocol header to open-ok. */
+  async logIn(handshake: Handshake = {}): Promise<void> {
+    await this.write(PROTOCOL_HEADER);
+    await this.method('connection.start');
+    await this.startOk(handshake);
+    const tune = await this.method('connection.tune');
+    await this.send(0, 'connection.tune-ok', {
       channelMax: handshake.channelMax ?? tune.fields.channelMax,
       frameMax: handshake.frameMax ?? tune.fields.frameMax,
       heartbeat: handshake.heartbeat ?? 0,
     });
-    await client.send(0, 'connection.open', { virtualHost: handshake.vhost ?? '/' });
-    await client.method('connection.open-ok');
-    return client;
+    await this.send(0, 'connection.open', { virtualHost: handshake.vhost ?? '/' });
+    await this.method('connection.open-ok');
   }
 
   startOk({
@@ -131,20 +130,24 @@ export class RawAmqp {
   get isClosed(): boolean {
     return this.#isClosed;
   }
-  get socket(): Socket {
-    return this.#socket;
+  /** What has come and was not taken: for who does not wait. */
+  get waiting(): readonly ReceivedFrame[] {
+    return this.#frames;
   }
-  /** What the socket has not sent yet. */
-  get unsentBytes(): number {
-    return this.#socket.writableLength;
+  get hasHeader(): boolean {
+    return this.#header.length > 0;
+  }
+  /** What could not be read of what came. */
+  get fault(): Error | undefined {
+    return this.#fault;
   }
 
   /** Writes octets as they are. Pieces are separate writes, each in its own turn. */
   async write(octets: Uint8Array, pieces: Pieces = 'whole'): Promise<void> {
     const size = pieces === 'whole' ? octets.length : pieces === 'thirds' ? Math.ceil(octets.length / 3) : 1;
     for (let at = 0; at < octets.length; at += size) {
-      if (!this.#socket.writable) return; // the server has ended it: the outcome tells why
-      this.#socket.write(octets.subarray(at, at + size));
+      if (!this.stream.isWritable) return; // the server has ended it: the outcome tells why
+      this.stream.write(octets.subarray(at, at + size));
       if (size < octets.length) await new Promise((resolve) => setImmediate(resolve));
     }
   }
@@ -218,20 +221,20 @@ export class RawAmqp {
       const frame = await this.frame();
       if (frame.method?.name === 'connection.close-ok') break;
     }
-    this.#socket.end();
+    this.stream.end();
     await this.closed;
   }
 
   /** Reads nothing until `thaw`. */
   freeze(): void {
-    this.#socket.pause();
+    this.stream.pause();
   }
   thaw(): void {
-    this.#socket.resume();
+    this.stream.resume();
   }
   /** As a torn cable would. */
   tear(): void {
-    this.#socket.destroy();
+    this.stream.destroy();
   }
 
   async #next(): Promise<ReceivedFrame | undefined> {
