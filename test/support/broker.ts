@@ -5,7 +5,8 @@
 
 import { test as base, expect } from 'vitest';
 import { Administrator } from '../../server/administrator.ts';
-import { AmqpConnection, type AmqpSettings } from '../../server/amqp/connection.ts';
+import { AmqpConnection } from '../../server/amqp/connection.ts';
+import type { AmqpSettings } from '../../server/amqp/handshake.ts';
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
 import type { ConnectionLog, Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
