@@ -2,10 +2,10 @@
 //
 //   Header ──► Body ──► (whole)        what may come next; anything else is 505
 //
-// Always: (1) memory grows with what has come, not with what was announced; (2) the body is counted against its header's size: a byte more is 505.
+// Always: (1) memory grows with what has come, not with what was announced; (2) the body is counted against its header's size: a byte more is 501.
 // Refuses: to read properties; the session does.
 
-import { FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
+import { BlamelessError, FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
 import { readU16, readU64 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 
@@ -55,7 +55,9 @@ export class Assembly {
 
   /** A body frame's payload. */
   body(bytes: Uint8Array, start: number, end: number): void {
-    if (this.bodyBytes < 0 || end - start > this.#missingBytes) throw this.interrupted();
+    if (this.bodyBytes < 0) throw this.interrupted();
+    // RabbitMQ 3.10 counts on and delivers what came (CVE-2026-67235): 501 is what its later versions answer.
+    if (end - start > this.#missingBytes) throw new AmqpError(ReplyCode.FrameError, 'more content body than its header said');
     this.#missingBytes -= end - start;
     this.#append(bytes, start, end);
   }
@@ -78,6 +80,11 @@ export class Assembly {
     this.bytes.set(bytes.subarray(start, end), this.length);
     this.length = needed;
   }
+}
+
+/** Content that belongs to nothing. */
+export function noMethod(): BlamelessError {
+  return new BlamelessError(ReplyCode.UnexpectedFrame, 'expected method frame, got non method frame instead');
 }
 
 export function unexpected(text: string): AmqpError {

@@ -6,6 +6,7 @@
 import { BlamelessError, type FrameReader, FrameType, misplacedFrame } from '../../shared/amqp/frame.ts';
 import { decodeMethod } from '../../shared/amqp/methods.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { noMethod } from './assembly.ts';
 import { Channel, type ChannelHost } from './channel.ts';
 
 export class Channels {
@@ -54,6 +55,7 @@ export class Channels {
       else closing.end();
       return;
     }
+    if (name === undefined) throw noMethod();
     if (name === 'channel.open') this.#open(number);
     else if (name !== 'channel.close-ok') throw new AmqpError(ReplyCode.ChannelError, "expected 'channel.open'");
   }

@@ -3,12 +3,12 @@
 // whole; (3) a frame that must wait is left alone, to be shown again.
 // Refuses: a message above the largest, before its body is read (406), and unfinished bodies above eight of the largest on one connection (506).
 
-import { BlamelessError, type FrameReader, FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
+import { type FrameReader, FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
 import { HotKey, PublishReader, SettleReader } from '../../shared/amqp/hot.ts';
 import { decodeMethod } from '../../shared/amqp/methods.ts';
 import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { Assembly } from './assembly.ts';
+import { Assembly, noMethod } from './assembly.ts';
 import type { Channel } from './channel.ts';
 import { handle } from './handlers/handlers.ts';
 import { PublishJoiner } from './publish-joiner.ts';
@@ -85,11 +85,6 @@ function takeBody(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameRe
       `unfinished bodies above ${ASSEMBLIES_MAX * host.messageBytesMax} bytes on one connection`,
     );
   if (assembly.isWhole) finish(channel, assembly);
-}
-
-/** Content that belongs to nothing. */
-function noMethod(): BlamelessError {
-  return new BlamelessError(ReplyCode.UnexpectedFrame, 'expected method frame, got non method frame instead');
 }
 
 function finish(channel: Channel, assembly: Assembly): void {

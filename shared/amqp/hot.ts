@@ -4,6 +4,7 @@
 // Refuses bounds on what it writes: the caller has made room.
 
 import { copyBytes, readU32, readU64, writeU16, writeU32, writeU64 } from '../bytes.ts';
+import { AmqpError, ReplyCode } from '../error.ts';
 import { undecodable } from './frame.ts';
 
 const BASIC = 60;
@@ -44,7 +45,6 @@ export class PublishReader {
 
 /** basic.ack, basic.nack and basic.reject: a delivery tag and two flags. */
 export class SettleReader {
-  /** Above 2^53 - 1 it is Infinity: no delivery has such a tag. */
   deliveryTag = 0;
   /** multiple of ack and nack, requeue of reject. */
   first = false;
@@ -53,11 +53,18 @@ export class SettleReader {
 
   read(bytes: Uint8Array, start: number, end: number): void {
     if (end - start !== SETTLE_BYTES) throw undecodable(bytes, start + METHOD_BYTES, end);
-    this.deliveryTag = readU32(bytes, start + 4) > 0x1f_ffff ? Number.POSITIVE_INFINITY : readU64(bytes, start + 4);
+    if (readU32(bytes, start + 4) > 0x1f_ffff) throw tagTooLarge(bytes, start + 4);
+    this.deliveryTag = readU64(bytes, start + 4);
     const flags = bytes[start + 12] as number;
     this.first = (flags & 1) !== 0;
     this.second = (flags & 2) !== 0;
   }
+}
+
+/** No delivery has a tag above 2^53 - 1. */
+function tagTooLarge(bytes: Uint8Array, at: number): AmqpError {
+  const tag = (BigInt(readU32(bytes, at)) << 32n) | BigInt(readU32(bytes, at + 4));
+  return new AmqpError(ReplyCode.PreconditionFailed, `unknown delivery tag ${tag}`);
 }
 
 /** Payload bytes of basic.deliver around the consumer tag and the names. */

@@ -39,6 +39,23 @@ test.each(hostileCases)('$stage: $what is answered with $answer, however it come
   }
 });
 
+test.each(['9007199254740992', '18446744073709551615'])(
+  'an ack of tag %s is refused by that number, which no double holds',
+  async (tag) => {
+    const peer = await standAt(port, 'channel');
+    const ack = Buffer.from('003c0050000000000000000000', 'hex');
+    ack.writeBigUInt64BE(BigInt(tag), 4);
+    await peer.write(rawFrame(1, 1, ack));
+    expect(await peer.outcome()).toEqual({
+      how: 'channel',
+      code: 406,
+      text: `PRECONDITION_FAILED - unknown delivery tag ${tag}`,
+      blamed: '60.80',
+    });
+    await peer.close();
+  },
+);
+
 describe('after a soft error', () => {
   const nosuch = publishFrames(1, 'nosuch', 'x', Buffer.from('1'));
 

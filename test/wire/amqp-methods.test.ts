@@ -202,7 +202,7 @@ describe('reserved fields', () => {
   });
 
   test('cut short are refused like any other', () => {
-    expect(refusal(() => decode(octets('000a0028 012f 0378')))).toBe(502);
+    expect(refusal(() => decode(octets('000a0028 012f 0378')))).toBe(501);
     expect(refusal(() => decode(octets('000a0028 012f 00')))).toBe(501);
   });
 });
