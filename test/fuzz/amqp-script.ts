@@ -7,7 +7,7 @@ import { type Cut, cut } from '../wire/amqp-arbitraries.ts';
 import { nested } from '../wire/amqp-hostile-cases.ts';
 import { conversation, HANDSHAKE_FRAMES } from './amqp-conversation.ts';
 
-export interface Script {
+export class Script {
   readonly octets: Buffer;
   readonly pieces: Cut;
   /** What was done to the conversation. */
@@ -15,6 +15,19 @@ export interface Script {
   /** Some of it was done before connection.open. */
   readonly isHandshakeTouched: boolean;
   readonly frameMax: number;
+
+  constructor(octets: Buffer, pieces: Cut, wrongs: readonly string[], isHandshakeTouched: boolean, frameMax: number) {
+    this.octets = octets;
+    this.pieces = pieces;
+    this.wrongs = wrongs;
+    this.isHandshakeTouched = isHandshakeTouched;
+    this.frameMax = frameMax;
+  }
+
+  /** How a failure prints it: the octets as hex, which can be pasted. */
+  [fc.toStringMethod](): string {
+    return JSON.stringify({ ...this, octets: this.octets.toString('hex') });
+  }
 }
 
 interface Wrong {
@@ -131,16 +144,20 @@ function cutShort(place: number): Wrong {
   };
 }
 
-const wrong: fc.Arbitrary<Wrong> = fc.oneof(
+/** What keeps the stream from being read at all, or ends it. */
+const ofFraming: fc.Arbitrary<Wrong> = fc.oneof(
   fc.constantFrom(...SIZES).map((size) => over(`size ${size}`, 3, number(4, size))),
   fc.constantFrom(-1, 1).map(sizeBy),
+  fc.nat(255).map(endOctet),
+  fc.nat().map(cutShort),
+);
+const ofMeaning: fc.Arbitrary<Wrong> = fc.oneof(
   fc.oneof(fc.constantFrom(1, 2, 3, 8), fc.nat(255)).map((type) => over(`type ${type}`, 0, number(1, type))),
   fc.constantFrom(0, 1, 2, 9, 2047, 65_535).map((channel) => over(`channel ${channel}`, 1, number(2, channel))),
   methodIds.map((id) => over(`method ${id.toString('hex')}`, 7, id)),
   fc.constantFrom(...BODY_SIZES).map((size) => toHeader(over(`body size ${size}`, 11, number(8, size)))),
   fc.nat(0xffff).map((flags) => toHeader(over(`property flags ${flags}`, 19, number(2, flags)))),
   fc.constantFrom(0, 50, 61).map((of) => toHeader(over(`content of class ${of}`, 7, number(2, of)))),
-  fc.nat(255).map(endOctet),
   fc.constantFrom('left out' as const, 'twice' as const, 'after the next' as const).map(moved),
   fc.nat().map((from) => inserted('a frame from elsewhere', (frames) => Buffer.from(frames[from % frames.length] ?? []))),
   fc.constantFrom(16, 17, 300, 1000).map(nestedArguments),
@@ -149,8 +166,8 @@ const wrong: fc.Arbitrary<Wrong> = fc.oneof(
   fc
     .uint8Array({ minLength: 1, maxLength: 9 })
     .map((more) => reframed('octets behind a payload', (payload) => Buffer.concat([payload, more]))),
-  fc.nat().map(cutShort),
 );
+const wrong = fc.oneof({ weight: 1, arbitrary: ofFraming }, { weight: 6, arbitrary: ofMeaning });
 
 /** The handshake is hit less often: what is wrong there keeps the rest from being tried. */
 const place = fc.oneof(
@@ -178,5 +195,5 @@ export const script: fc.Arbitrary<Script> = fc
       to(frames, at);
       done.push(`${what} at ${at}`);
     }
-    return { octets: Buffer.concat(frames), pieces, wrongs: done, isHandshakeTouched, frameMax };
+    return new Script(Buffer.concat(frames), pieces, done, isHandshakeTouched, frameMax);
   });
