@@ -89,7 +89,6 @@ export class Intake {
     broker.publishedCount++;
     const { queues, routedCount } = route;
     if (routedCount === 0) {
-      readExpiration(content.expiration); // one that is none is refused wherever it goes
       broker.unroutableCount++;
       if (mandatory)
         this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', content.bytes, content.start, content.end);
