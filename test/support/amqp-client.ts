@@ -269,7 +269,7 @@ function hasContent({ name }: Method): boolean {
 
 /** A method frame; fields that are left out are zero, false or empty. */
 export function frameOf<Name extends MethodName>(channel: number, name: Name, fields: Partial<MethodFields<Name>> = {}): Uint8Array {
-  return methodFrame(channel, name, fields as unknown as MethodFields<Name>); // the codec writes a field that is missing as zero, false or empty
+  return methodFrame(channel, name, fields as unknown as MethodFields<Name>); // the codec writes what is missing as zero, false or empty
 }
 
 /** Any frame. */

@@ -170,7 +170,7 @@ export const channels = situations({
     await ch.consume(s.name('q'), { noAck: true });
     await ch.call('channel.flow', { active: false });
     ch.put(s.name('q'), 'held');
-    await ch.counts(s.name('q'), 0);
+    await ch.counts(s.name('q'), 1);
     await ch.call('channel.flow', { active: true });
     await ch.next();
   },
