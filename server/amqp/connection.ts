@@ -331,6 +331,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#phase === Phase.Closed || this.#phase === Phase.Closing) return;
     const told = logEnd(this.#log, error);
     const wasSilent = this.#phase === Phase.Header;
+    const wasHeld = this.#held.isHeld;
     this.#giveBack();
     this.#transition(Phase.Closing);
     if (wasSilent) {
@@ -340,8 +341,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     const fields = { replyCode: told.code, replyText: replyText(told), failedClassId: key >>> 16, failedMethodId: key & 0xffff };
     this.#send('connection.close', fields);
     this.#wait(CLOSE_MS_MAX, () => this.#end());
-    if (!this.#held.isHeld) return;
-    this.#held.clear();
+    if (!wasHeld) return;
     if (!this.#isPumping) this.#pump();
     this.#goOnReading(); // for close-ok
   }
@@ -352,7 +352,6 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
       this.#held.hold(Hold.Reply, this.#reader);
       return;
     }
-    this.#held.clear(); // what waits under an alarm is not carried out any more
     this.#giveBack();
     this.#send('connection.close-ok', {});
     this.#end();
@@ -365,8 +364,9 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#socket.end();
   }
 
-  /** Everything this connection held goes back. */
+  /** Everything this connection held goes back, and what waits is not carried out any more. */
   #giveBack(): void {
+    this.#held.clear(); // first: a channel that ends lets input go on
     this.#channels.end();
     if (this.#phase === Phase.Open) this.broker.releaseOwner(this);
   }

@@ -160,6 +160,19 @@ describe('an alarm', () => {
     expect(publisher.isEnded).toBe(true);
   });
 
+  test('does not keep the server from ending a connection whose publisher it holds back', () => {
+    const publisher = AmqpPeer.open(engine, { capabilities });
+    publisher.declare(1, 'work');
+    engine.broker.memoryAlarm(true);
+    for (const body of ['taken', 'held back', 'held back too']) publisher.publish(1, 'work', body);
+    publisher.names();
+    publisher.connection.shutDown('the server shuts down');
+    expect(publisher.names()).toEqual(['0 connection.close']);
+    publisher.send(0, 'connection.close-ok', {});
+    expect([publisher.isEnded, publisher.errors]).toEqual([true, []]);
+    expect(engine.broker.vhost('/')?.queues.get('work')?.readyCount).toBe(1);
+  });
+
   test('stops reading a publisher that goes on all the same', () => {
     const publisher = AmqpPeer.open(engine, { capabilities });
     publisher.declare(1, 'work');
