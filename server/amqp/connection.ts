@@ -84,7 +84,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#remote = remote;
     this.#log = log;
     this.#owner = owner;
-    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.#channels.resume());
+    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.#unhold(Hold.Unread));
     this.#wait(HANDSHAKE_MS_MAX, () => {
       this.#log.info({}, 'handshake not finished within 10 seconds');
       this.#end();
@@ -171,6 +171,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     } catch (error) {
       this.#thrown(error);
     }
+    if (this.outbox.isOverfull) this.#held.hold(Hold.Unread, this.#reader);
   }
 
   #carryOut(): void {
@@ -298,6 +299,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   }
 
   #unhold(why: (typeof Hold)[keyof typeof Hold]): void {
+    if (why === Hold.Unread) this.#channels.resume(); // deliveries were held back too
     if (!this.#held.release(why) || this.#isPumping || this.#phase === Phase.Closed) return;
     this.#pump();
     if (!this.#held.isDeaf) this.#goOnReading();

@@ -1,4 +1,5 @@
-// Input that a connection does not carry out yet, and why: an answer that is due first, or an alarm that holds publishers back.
+// Input that a connection does not carry out yet, and why: an answer that is due first, an alarm that holds publishers back, or a peer that does not
+// read the answers it has got.
 // Always: (1) chunks come out in the order in which they came; (2) under an alarm alone the socket is read a little further, so that a peer that
 // closes its connection is heard: RabbitMQ stops reading, and does not hear it; (3) what is held is bounded by that, and by one read of the socket.
 // Refuses: to carry out anything.
@@ -9,7 +10,7 @@ import { readU32 } from '../../shared/bytes.ts';
 import { Ring } from '../../shared/ring.ts';
 
 /** Why input is held. */
-export const Hold = { Reply: 1, Alarm: 2 } as const;
+export const Hold = { Reply: 1, Alarm: 2, Unread: 4 } as const;
 type Hold = (typeof Hold)[keyof typeof Hold];
 
 // How far a connection is read beyond what it may do.
@@ -31,14 +32,14 @@ export class HeldInput {
   }
   /** The socket is to be left alone. */
   get isDeaf(): boolean {
-    return (this.#reasons & Hold.Reply) !== 0 || (this.isHeld && this.#aheadBytes >= LOOK_AHEAD_BYTES_MAX);
+    return (this.#reasons & (Hold.Reply | Hold.Unread)) !== 0 || (this.isHeld && this.#aheadBytes >= LOOK_AHEAD_BYTES_MAX);
   }
 
   /** `reader` stands where input stops. */
   hold(why: Hold, reader: FrameReader): void {
     this.#reasons |= why;
     if (why === Hold.Reply) this.isShownAgain = true;
-    else this.#scout ??= this.#sendAhead(reader);
+    if (why === Hold.Alarm) this.#scout ??= this.#sendAhead(reader);
   }
 
   /** True when that was the last reason. */

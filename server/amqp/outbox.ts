@@ -1,8 +1,9 @@
 // What an AMQP connection is about to send: frames of all its channels, encoded into one growing chunk, put on the socket once a turn. hot
 // Always: (1) frames leave in the order of the calls, a method's content right behind it; (2) every body frame but the last is filled to
 // frameMax - 8 exactly (clients count on it); (3) a chunk is written by nobody else until the socket has sent it; (4) `isWritable` is false above
-// 4 MiB of written and unsent bytes, and `drained` follows once half of that is gone.
-// Refuses: to drop anything, and to wait. Who asks for deliveries looks at `isWritable` first.
+// 4 MiB of written and unsent bytes, and `drained` follows once half of that is gone; `isOverfull` is true above twice as much, which only what is not
+// held back can fill: answers, gets, returns.
+// Refuses: to drop anything, and to wait. Who asks for deliveries looks at `isWritable` first; who carries out requests, at `isOverfull`.
 
 import { FRAME_OVERHEAD_BYTES, FrameType, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import {
@@ -63,6 +64,13 @@ export class Outbox {
     if (this.#inFlightBytes + this.#at < OUTBOX_BYTES_MAX) return true;
     this.#wasFull = true;
     return false;
+  }
+
+  /** Its peer asks and does not read. `drained` follows here too. */
+  get isOverfull(): boolean {
+    if (this.#inFlightBytes + this.#at < 2 * OUTBOX_BYTES_MAX) return false;
+    this.#wasFull = true;
+    return true;
   }
 
   /** Written and not yet taken by the socket's other side. */

@@ -89,9 +89,8 @@ export class TestBroker {
     return session;
   }
 
-  /** An AMQP client that has said nothing yet. Its user is guest. */
-  dialAmqp(): RawAmqp {
-    const stream = new MemoryStream();
+  /** An AMQP client that has said nothing yet, on `stream`. Its user is guest. */
+  dialAmqp(stream = new MemoryStream()): RawAmqp {
     const client = new RawAmqp(stream);
     this.#streams.push(stream);
     const remote = { name: `amqp-${this.#streams.length}`, address: '', isLoopback: true, certifiedName: undefined };

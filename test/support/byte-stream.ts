@@ -118,6 +118,14 @@ export class MemoryStream implements ByteStream {
   get isEnded(): boolean {
     return this.#isEnded;
   }
+  /** Of the server's, written and not read. */
+  get unreadBytes(): number {
+    return this.#toTest.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+  /** Of the test's, written and not read: the server has paused. */
+  get untakenBytes(): number {
+    return this.#toServer.reduce((sum, chunk) => sum + chunk.length, 0);
+  }
 
   listen(data: (chunk: Buffer) => void, closed: () => void): void {
     this.#data = data;
