@@ -11,8 +11,6 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 
 const BASIC_CLASS = 60;
 const HEADER_BYTES_MIN = 14;
-// What is made at once for a body; it doubles from there.
-const BODY_BYTES_MIN = 65_536;
 
 export class Assembly {
   readonly mandatory: boolean;
@@ -26,7 +24,7 @@ export class Assembly {
 
   /** names[start, end): exchange and routing key as short strings. */
   constructor(names: Uint8Array, start: number, end: number, mandatory: boolean, immediate: boolean) {
-    this.bytes = names.slice(start, end);
+    this.bytes = new Uint8Array(names.subarray(start, end)); // not slice(), which on a Buffer is a view
     this.length = end - start;
     this.mandatory = mandatory;
     this.immediate = immediate;
@@ -73,7 +71,7 @@ export class Assembly {
     const needed = this.length + end - start;
     if (needed > this.bytes.length) {
       const whole = needed + this.#missingBytes;
-      const grown = new Uint8Array(Math.min(whole, Math.max(needed, BODY_BYTES_MIN, this.bytes.length * 2)));
+      const grown = new Uint8Array(Math.min(whole, Math.max(needed, this.bytes.length * 2)));
       grown.set(this.bytes.subarray(0, this.length));
       this.bytes = grown;
     }

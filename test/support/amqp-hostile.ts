@@ -48,6 +48,7 @@ export async function play(
 export class Witness {
   readonly #peer: RawAmqp;
   #round = 0;
+  #latest = Promise.resolve();
   /** The longest that a message took, in milliseconds: for people to read. */
   slowestMs = 0;
 
@@ -73,8 +74,14 @@ export class Witness {
     return new Witness(peer);
   }
 
-  /** Publishes a message, gets it and settles it. Throws for anything else that comes. */
-  async goesRound(): Promise<void> {
+  /** Publishes a message, gets it and settles it, after those that are under way. Throws for anything else that comes. */
+  goesRound(): Promise<void> {
+    const round = this.#latest.then(() => this.#goRound());
+    this.#latest = round.catch(() => undefined);
+    return round;
+  }
+
+  async #goRound(): Promise<void> {
     const body = String(++this.#round);
     const startedAt = performance.now();
     await this.#peer.write(publishFrames(1, '', 'witness', Buffer.from(body)));

@@ -10,6 +10,8 @@ export interface ByteStream {
   listen(data: (chunk: Buffer) => void, closed: () => void): void;
   readonly isWritable: boolean;
   write(bytes: Uint8Array): void;
+  /** Resolves when the system has taken what was written, or the stream is over. */
+  flushed(): Promise<void>;
   /** Says no more, and reads on to the other's end. */
   end(): void;
   /** As a torn cable would. */
@@ -43,12 +45,18 @@ export class TcpStream implements ByteStream {
   get isWritable(): boolean {
     return this.#socket.writable;
   }
-  /** Written, and not taken by the other side yet. */
-  get unsentBytes(): number {
-    return this.#socket.writableLength;
-  }
   write(bytes: Uint8Array): void {
     this.#socket.write(bytes);
+  }
+  async flushed(): Promise<void> {
+    if (!this.#socket.writableNeedDrain || this.#socket.destroyed) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      this.#socket.once('drain', done).once('close', done);
+    });
   }
   end(): void {
     this.#socket.end();
@@ -137,6 +145,9 @@ export class MemoryStream implements ByteStream {
   write(bytes: Uint8Array): void {
     this.#toServer.push(Buffer.from(bytes));
     this.#pump();
+  }
+  flushed(): Promise<void> {
+    return Promise.resolve(); // nothing stands between the two ends
   }
   end(): void {
     this.#end(false, false);

@@ -152,6 +152,11 @@ export class RawAmqp {
     }
   }
 
+  /** Until what was written is on its way. */
+  flushed(): Promise<void> {
+    return this.stream.flushed();
+  }
+
   send<Name extends MethodName>(channel: number, name: Name, fields: MethodFields<Name>): Promise<void> {
     return this.write(methodFrame(channel, name, fields));
   }
