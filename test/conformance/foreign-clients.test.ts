@@ -8,6 +8,8 @@ import { type Driver, SCENARIOS } from './foreign/scenarios.ts';
 import { Matrix } from './foreign/table.ts';
 import { type StartedTarget, startTarget, usesRabbitMq } from './foreign/target.ts';
 
+// A rescue, above all that a driver waits for on a machine that is busy with other things.
+const TEST_MS_MAX = 120_000;
 const mustRun = process.env['CI'] === 'true';
 const isHere = (client: Client): boolean => programOf(client) !== undefined || mustRun;
 const all = Object.values(CLIENTS).flat();
@@ -34,7 +36,7 @@ for (const [name, clients] of Object.entries(CLIENTS)) {
         });
         afterAll(() => driver?.close());
 
-        it.each(SCENARIOS)('%s', (scenario) => matrix.fill(client.name, scenario, driver));
+        it.each(SCENARIOS)('%s', (scenario) => matrix.fill(client.name, scenario, driver), TEST_MS_MAX);
       });
     }
   });

@@ -27,13 +27,11 @@ const python = (name: string, needs: string, script: string): Client => ({
 const PACKAGES = '/usr/lib/python3/dist-packages';
 
 export const CLIENTS: Readonly<Record<string, readonly Client[]>> = {
-  'in Node': [
+  'of JavaScript and C': [
     node('amqplib', AMQPLIB),
     node('rabbitmq-client', RABBITMQ_CLIENT),
     node('amqp-client, TCP', amqpClient(TCP)),
     node('amqp-client, WebSocket', amqpClient(WEB_SOCKET)),
-  ],
-  'in Chromium and C': [
     {
       name: 'amqp-client, Chromium',
       needs: ['chromium', 'chromium-browser', 'google-chrome'],
@@ -41,8 +39,8 @@ export const CLIENTS: Readonly<Record<string, readonly Client[]>> = {
     },
     { name: 'amqp-tools (C)', needs: ['amqp-consume'], open: async (target) => driverOf(C_TOOLS, target) },
   ],
-  'in Python': [python('pika', `${PACKAGES}/pika`, 'pika_driver.py'), python('kombu', `${PACKAGES}/kombu`, 'kombu_driver.py')],
-  'in a Celery worker': [python('celery', `${PACKAGES}/celery`, 'celery_driver.py')],
+  'of Python': [python('pika', `${PACKAGES}/pika`, 'pika_driver.py'), python('kombu', `${PACKAGES}/kombu`, 'kombu_driver.py')],
+  'of Celery': [python('celery', `${PACKAGES}/celery`, 'celery_driver.py')],
 };
 
 /** The path of what the client needs; empty where that is nothing, undefined where it is missing. */

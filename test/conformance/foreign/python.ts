@@ -10,7 +10,7 @@ import { Beyond, type Driver, type Scenario, type Target } from './scenarios.ts'
 
 const PYTHON = '/usr/bin/python3';
 // For a line of the script, which has limits of its own: it waits several times, for a broker that starts, for messages.
-const ANSWER_MS_MAX = 60_000;
+const ANSWER_MS_MAX = 110_000;
 
 type Line = { readonly ask: 'restart' | 'kill' } | { readonly beyond: string } | { readonly ok: boolean; readonly note: string };
 

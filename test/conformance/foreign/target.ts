@@ -13,7 +13,7 @@ import { type BuiltBroker, startBuiltBroker } from '../../support/built-broker.t
 import type { Target } from './scenarios.ts';
 
 export const usesRabbitMq = process.env['LEVERET_FOREIGN_TARGET'] === 'rabbitmq';
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 30_000;
 
 export interface StartedTarget extends Target {
   stop(): Promise<void>;
