@@ -3,17 +3,20 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type BuiltBroker, startBuiltBroker } from '../support/built-broker.ts';
+import { dropBallast, loadBallast } from './foreign/ballast.ts';
 import { CLIENTS, type Client, programOf } from './foreign/clients.ts';
 import { LIES, Liar, type Lie, LOST } from './foreign/liar.ts';
 import { Beyond, type Driver, SCENARIOS, type Scenario, type Target } from './foreign/scenarios.ts';
 import { Matrix } from './foreign/table.ts';
+import { SQUEEZED_BYTES } from './foreign/target.ts';
 
 // A rescue, above all that a driver waits for on a machine that is busy with other things.
 const TEST_MS_MAX = 120_000;
 const PATIENCE_MS = 30_000;
 // For what a lie keeps away, or makes unreadable for a worker that then says nothing.
 const SHORT_PATIENCE_MS = 1_500;
-const isWaitedFor = (client: string, scenario: Scenario): boolean => scenario === 'cancelled' || client === 'celery';
+const isWaitedFor = (client: string, scenario: Scenario): boolean =>
+  scenario === 'cancelled' || scenario === 'blocked' || client === 'celery';
 const lieOf = (client: string, scenario: Scenario): Lie =>
   // The tools have no confirms, so a refusal is not for them; they see that the message is not there.
   scenario === 'confirms' && client.includes('(C)') ? LOST : LIES[scenario];
@@ -35,10 +38,21 @@ class Deceived {
   }
 
   static async open(client: Client): Promise<Deceived> {
-    const broker = await startBuiltBroker();
+    const broker = await startBuiltBroker({ LEVERET_LIMITS_MEMORY_BYTES: String(SQUEEZED_BYTES) });
     const liar = await Liar.start(broker.amqpUrl);
     const cut = async (): Promise<void> => liar.cut();
-    const target = { amqpUrl: liar.url, webSocketUrl: broker.url, patienceMs: PATIENCE_MS, restart: cut, kill: cut } satisfies Target;
+    const urls = { amqpUrl: liar.url, webSocketUrl: broker.url };
+    const target = {
+      ...urls,
+      patienceMs: PATIENCE_MS,
+      restart: cut,
+      kill: cut,
+      async squeeze() {
+        await loadBallast(broker.amqpUrl, PATIENCE_MS);
+        return urls;
+      },
+      relieve: () => dropBallast(broker.amqpUrl),
+    } satisfies Target;
     return new Deceived(await client.open(target, programOf(client) ?? ''), liar, broker, target);
   }
 

@@ -245,6 +245,28 @@ async function exclusive(transport: Transport, target: Target): Promise<string> 
   });
 }
 
+async function blocked(transport: Transport, target: Target): Promise<string> {
+  const squeezed = await target.squeeze();
+  try {
+    return await connected(transport, { ...target, ...squeezed }, async (_target, channel, connection) => {
+      const told = new Inbox<string>(target.patienceMs);
+      connection.onblocked = () => told.put('blocked');
+      connection.onunblocked = () => told.put('unblocked');
+      const { name: queue } = await channel.queueDeclare('', { exclusive: true });
+      const sent = channel.basicPublish('', queue, 'held');
+      sent.catch(() => {}); // awaited below, where nothing fails before
+      same('told', await told.take('connection.blocked'), 'blocked');
+      await target.relieve();
+      same('told', await told.take('connection.unblocked'), 'unblocked');
+      await within(target.patienceMs, 'the confirm', sent);
+      same('body', (await taken(channel, queue)).bodyString(), 'held');
+      return 'blocked, unblocked, confirmed';
+    });
+  } finally {
+    await target.relieve();
+  }
+}
+
 async function rpc(transport: Transport, target: Target): Promise<string> {
   const queue = fresh('rpc');
   const session = await transport.session(target, () => {});
@@ -308,5 +330,6 @@ export function amqpClient(transport: Transport): Scripts {
     exclusive: (target) => exclusive(transport, target),
     cancelled: script(cancelled),
     get: script(get),
+    blocked: (target) => blocked(transport, target),
   };
 }

@@ -325,6 +325,27 @@ const get = script(async (_target, channel) => {
   return '';
 });
 
+async function blocked(target: Target): Promise<string> {
+  const squeezed = await target.squeeze();
+  try {
+    return await connected({ ...target, ...squeezed }, async (channel, connection) => {
+      const told = new Inbox<string>(target.patienceMs);
+      connection.on('blocked', () => told.put('blocked'));
+      connection.on('unblocked', () => told.put('unblocked'));
+      const { queue } = await channel.assertQueue('', { exclusive: true });
+      channel.sendToQueue(queue, Buffer.from('held'));
+      same('told', await told.take('connection.blocked'), 'blocked');
+      await target.relieve();
+      same('told', await told.take('connection.unblocked'), 'unblocked');
+      await within(target.patienceMs, 'the confirm', channel.waitForConfirms());
+      same('body', (await taken(channel, queue)).content.toString(), 'held');
+      return 'blocked, unblocked, confirmed';
+    });
+  } finally {
+    await target.relieve();
+  }
+}
+
 export const AMQPLIB: Scripts = {
   confirms,
   'ack and nack': ackAndNack,
@@ -340,4 +361,5 @@ export const AMQPLIB: Scripts = {
   exclusive,
   cancelled,
   get,
+  blocked,
 };

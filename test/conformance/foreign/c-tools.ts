@@ -241,4 +241,5 @@ export const C_TOOLS: Scripts = {
   exclusive,
   cancelled: beyond('does not announce consumer_cancel_notify'),
   get,
+  blocked: beyond('does not announce connection.blocked'),
 };

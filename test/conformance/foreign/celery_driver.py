@@ -215,6 +215,7 @@ def main():
         'confirms': confirms, 'ack and nack': ack_and_nack, 'topology': topology, 'rpc': rpc, 'ttl and dlx': ttl_and_dlx, '10 MB': large,
         'restart': surviving('restart'), 'killed': surviving('kill'), 'headers': headers, 'priority': priority, 'cancelled': cancelled,
         'returned': beyond('no one hears a return'), 'exclusive': beyond('queues of tasks are shared'), 'get': beyond('workers consume'),
+        'blocked': beyond('no one hears it'),
     }
     try:
         forked(await_worker)

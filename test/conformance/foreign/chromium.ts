@@ -1,5 +1,5 @@
 // @cloudamqp/amqp-client in a real Chromium, over the browser's own WebSocket: amqp-client.ts and the client, bundled as a page would have them.
-// Always: (1) the page talks to the broker itself; what it asks of this side is only to end the broker and start it again; (2) the page is served
+// Always: (1) the page talks to the broker itself; what it asks of this side is only to end and start the broker, or to squeeze it; (2) the page is served
 // from this machine, over HTTP: Chromium lets no other page reach a port of loopback.
 
 import { once } from 'node:events';
@@ -67,7 +67,8 @@ export class ChromiumDriver implements Driver {
     try {
       const page = await browser.newPage();
       await page.goto(served.url);
-      await page.exposeFunction('endBroker', (how: string) => (how === 'kill' ? target.kill() : target.restart()));
+      await page.exposeFunction('askTarget', (what: 'restart' | 'kill' | 'relieve') => target[what]());
+      await page.exposeFunction('squeezeTarget', () => target.squeeze());
       await page.addScriptTag({ content: script });
       return new ChromiumDriver(browser, page, target);
     } catch (error) {

@@ -1,6 +1,7 @@
 # What the Python drivers share. Lines of JSON come in on stdin, {"scenario": ..., "patience": seconds}, and for each one goes out:
 # {"scenario": ..., "ok": true or false, "note": ...}; {"beyond": ...} in place of ok for what a client has no means to express.
-# A driver that needs the broker restarted prints {"ask": "restart"} (or "kill") and goes on when a line comes back.
+# A driver that needs the broker restarted prints {"ask": "restart"} (or "kill", "squeeze", "relieve") and goes on when a line comes back: the URL of
+# a squeezed broker, or a word.
 
 import hashlib
 import json
@@ -69,8 +70,10 @@ def say(line):
 
 def ask(what):
     say({'ask': what})
-    if sys.stdin.readline() == '':
+    line = sys.stdin.readline()
+    if line == '':
         sys.exit('the test has gone')
+    return line.strip()
 
 
 def answer(scenario, script):

@@ -9,7 +9,8 @@ type Where = Pick<Target, 'webSocketUrl' | 'patienceMs'>;
 declare global {
   interface Window {
     /** chromium.ts does it. */
-    endBroker(how: 'restart' | 'kill'): Promise<void>;
+    askTarget(what: 'restart' | 'kill' | 'relieve'): Promise<void>;
+    squeezeTarget(): ReturnType<Target['squeeze']>;
     runScenario(scenario: Scenario, where: Where): Promise<{ note: string; error?: string }>;
   }
 }
@@ -21,7 +22,14 @@ const scripts = amqpClient({
 });
 
 window.runScenario = async (scenario, where) => {
-  const target: Target = { ...where, amqpUrl: '', restart: () => window.endBroker('restart'), kill: () => window.endBroker('kill') };
+  const target: Target = {
+    ...where,
+    amqpUrl: '',
+    restart: () => window.askTarget('restart'),
+    kill: () => window.askTarget('kill'),
+    squeeze: () => window.squeezeTarget(),
+    relieve: () => window.askTarget('relieve'),
+  };
   try {
     return { note: await scripts[scenario](target) };
   } catch (error) {

@@ -329,8 +329,26 @@ def get(connection, channel):
     return ''
 
 
+def blocked():
+    told = []
+    options = {'on_blocked': lambda *_: told.append('blocked'), 'on_unblocked': lambda *_: told.append('unblocked')}
+    with Connection(ask('squeeze'), transport_options=options) as connection:
+        try:
+            channel = connection.channel()
+            queue = plain('', channel, exclusive=True)
+            inbox = Inbox(connection, channel, queue)
+            publish(channel, queue.name, 'held')
+            until('connection.blocked', lambda: told == ['blocked'], inbox.drain)
+            ask('relieve')
+            until('connection.unblocked', lambda: told == ['blocked', 'unblocked'], inbox.drain)
+            same('body', inbox.take('the message').payload, 'held')
+        finally:
+            ask('relieve')
+    return 'blocked, unblocked'
+
+
 serve({
     'confirms': confirms, 'ack and nack': ack_and_nack, 'topology': topology, 'rpc': rpc, 'ttl and dlx': ttl_and_dlx, '10 MB': large,
     'restart': surviving('restart'), 'killed': surviving('kill'), 'headers': headers, 'priority': priority, 'returned': returned,
-    'exclusive': exclusive, 'cancelled': cancelled, 'get': get,
+    'exclusive': exclusive, 'cancelled': cancelled, 'get': get, 'blocked': blocked,
 })

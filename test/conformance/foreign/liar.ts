@@ -90,6 +90,7 @@ export const LIES: Readonly<Record<Scenario, Lie>> = {
   exclusive: otherCodes,
   cancelled: { toClient: method('basic.cancel', () => undefined) },
   get: otherBodies,
+  blocked: { toClient: method('connection.blocked', () => undefined) },
 };
 
 export class Liar {

@@ -9,8 +9,8 @@ from foreign_driver import URL, Patience, ask, fresh, large_body, retried, same,
 PERSISTENT = pika.BasicProperties(delivery_mode=2)
 
 
-def connect():
-    parameters = pika.URLParameters(URL)
+def connect(url=URL):
+    parameters = pika.URLParameters(url)
     parameters.blocked_connection_timeout = Patience.seconds
     return pika.BlockingConnection(parameters)
 
@@ -310,8 +310,27 @@ def get(connection, channel):
     return ''
 
 
+def blocked():
+    connection = connect(ask('squeeze'))
+    try:
+        told = []
+        connection.add_on_connection_blocked_callback(lambda *_: told.append('blocked'))
+        connection.add_on_connection_unblocked_callback(lambda *_: told.append('unblocked'))
+        channel = connection.channel()  # without confirms: basic_publish would wait for one
+        queue = channel.queue_declare('', exclusive=True).method.queue
+        publish(channel, queue, 'held')
+        until('connection.blocked', lambda: told == ['blocked'], lambda: connection.process_data_events(0.1))
+        ask('relieve')
+        until('connection.unblocked', lambda: told == ['blocked', 'unblocked'], lambda: connection.process_data_events(0.1))
+        same('body', taken(channel, queue)[2], b'held')
+        return 'blocked, unblocked'
+    finally:
+        ask('relieve')
+        connection.close()
+
+
 serve({
     'confirms': confirms, 'ack and nack': ack_and_nack, 'topology': topology, 'rpc': rpc, 'ttl and dlx': ttl_and_dlx, '10 MB': large,
     'restart': surviving('restart'), 'killed': surviving('kill'), 'headers': headers, 'priority': priority, 'returned': returned,
-    'exclusive': exclusive, 'cancelled': cancelled, 'get': get,
+    'exclusive': exclusive, 'cancelled': cancelled, 'get': get, 'blocked': blocked,
 })

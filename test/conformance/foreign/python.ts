@@ -12,7 +12,8 @@ const PYTHON = '/usr/bin/python3';
 // For a line of the script, which has limits of its own: it waits several times, for a broker that starts, for messages.
 const ANSWER_MS_MAX = 110_000;
 
-type Line = { readonly ask: 'restart' | 'kill' } | { readonly beyond: string } | { readonly ok: boolean; readonly note: string };
+const ASKED = ['restart', 'kill', 'squeeze', 'relieve'] as const;
+type Line = { readonly ask: (typeof ASKED)[number] } | { readonly beyond: string } | { readonly ok: boolean; readonly note: string };
 
 export class PythonDriver implements Driver {
   readonly #target: Target;
@@ -38,8 +39,8 @@ export class PythonDriver implements Driver {
     for (;;) {
       const line = await this.#next(scenario);
       if ('ask' in line) {
-        await (line.ask === 'kill' ? this.#target.kill() : this.#target.restart());
-        this.#child.stdin.write('done\n');
+        const urls = await this.#target[line.ask]();
+        this.#child.stdin.write(`${urls?.amqpUrl ?? 'done'}\n`);
       } else if ('beyond' in line) throw new Beyond(line.beyond);
       else if (line.ok) return line.note;
       else throw new Error(line.note, { cause: this.#errors });
@@ -63,7 +64,8 @@ export class PythonDriver implements Driver {
 function lineOf(text: string): Line {
   const line: unknown = JSON.parse(text);
   if (typeof line === 'object' && line !== null) {
-    if ('ask' in line && (line.ask === 'restart' || line.ask === 'kill')) return { ask: line.ask };
+    const ask = 'ask' in line ? ASKED.find((each) => each === line.ask) : undefined;
+    if (ask !== undefined) return { ask };
     if ('beyond' in line) return { beyond: String(line.beyond) };
     if ('ok' in line && 'note' in line) return { ok: line.ok === true, note: String(line.note) };
   }

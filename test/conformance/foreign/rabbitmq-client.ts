@@ -311,6 +311,28 @@ const get = script(async (_target, session) => {
   return '';
 });
 
+async function blocked(target: Target): Promise<string> {
+  const squeezed = await target.squeeze();
+  try {
+    return await connected({ ...target, ...squeezed }, async (session) => {
+      const told = new Inbox<string>(target.patienceMs);
+      session.rabbit.on('connection.blocked', () => told.put('blocked'));
+      session.rabbit.on('connection.unblocked', () => told.put('unblocked'));
+      const { queue } = await session.channel.queueDeclare({ exclusive: true });
+      const sent = session.publisher().send(queue, 'held');
+      sent.catch(() => {}); // awaited below, where nothing fails before
+      same('told', await told.take('connection.blocked'), 'blocked');
+      await target.relieve();
+      same('told', await told.take('connection.unblocked'), 'unblocked');
+      await within(target.patienceMs, 'the confirm', sent);
+      same('body', (await taken(session, queue)).body, 'held');
+      return 'blocked, unblocked, confirmed';
+    });
+  } finally {
+    await target.relieve();
+  }
+}
+
 export const RABBITMQ_CLIENT: Scripts = {
   confirms,
   'ack and nack': ackAndNack,
@@ -326,4 +348,5 @@ export const RABBITMQ_CLIENT: Scripts = {
   exclusive,
   cancelled,
   get,
+  blocked,
 };

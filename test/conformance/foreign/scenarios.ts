@@ -5,7 +5,7 @@
 /** Every client does all of these. */
 export const REQUIRED = ['confirms', 'ack and nack', 'topology', 'rpc', 'ttl and dlx', '10 MB', 'restart'] as const;
 /** Whoever can express it does these. */
-export const EXTRA = ['killed', 'headers', 'priority', 'returned', 'exclusive', 'cancelled', 'get'] as const;
+export const EXTRA = ['killed', 'headers', 'priority', 'returned', 'exclusive', 'cancelled', 'get', 'blocked'] as const;
 export const SCENARIOS = [...REQUIRED, ...EXTRA] as const;
 export type Scenario = (typeof SCENARIOS)[number];
 
@@ -21,6 +21,9 @@ export interface Target {
   restart(): Promise<void>;
   /** The same with a broker that is killed. */
   kill(): Promise<void>;
+  /** A broker of the same kind, or the same one, whose memory alarm stands until `relieve`: publishers are held back. */
+  squeeze(): Promise<Pick<Target, 'amqpUrl' | 'webSocketUrl'>>;
+  relieve(): Promise<void>;
 }
 
 /** A client that is ready to be put through scenarios. */

@@ -10,10 +10,13 @@ import { join } from 'node:path';
 import { WebSocketServer } from 'ws';
 import { RabbitMq } from '../../../scripts/rabbitmq.ts';
 import { type BuiltBroker, startBuiltBroker } from '../../support/built-broker.ts';
+import { dropBallast, loadBallast } from './ballast.ts';
 import type { Target } from './scenarios.ts';
 
 export const usesRabbitMq = process.env['LEVERET_FOREIGN_TARGET'] === 'rabbitmq';
 const PATIENCE_MS = 30_000;
+/** What a squeezed broker may hold in memory. */
+export const SQUEEZED_BYTES = 32 * 1024 * 1024;
 
 export interface StartedTarget extends Target {
   stop(): Promise<void>;
@@ -29,6 +32,7 @@ async function startLeveret(): Promise<StartedTarget> {
     startBuiltBroker({}, ['--data-dir', folder, '--amqp-port', amqpPort, '--http-port', httpPort]);
   let broker = await start('0', '0');
   const { amqpUrl, url: webSocketUrl } = broker;
+  let squeezed: BuiltBroker | undefined;
   const again = async (): Promise<void> => {
     broker = await start(new URL(amqpUrl).port, new URL(webSocketUrl).port);
   };
@@ -44,8 +48,17 @@ async function startLeveret(): Promise<StartedTarget> {
       await broker.kill();
       await again();
     },
+    async squeeze() {
+      squeezed ??= await startBuiltBroker({ LEVERET_LIMITS_MEMORY_BYTES: String(SQUEEZED_BYTES) });
+      await loadBallast(squeezed.amqpUrl, PATIENCE_MS);
+      return { amqpUrl: squeezed.amqpUrl, webSocketUrl: squeezed.url };
+    },
+    async relieve() {
+      if (squeezed !== undefined) await dropBallast(squeezed.amqpUrl);
+    },
     async stop() {
       await broker.stop();
+      await squeezed?.stop();
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -69,12 +82,20 @@ async function startRabbitMq(): Promise<StartedTarget> {
     rabbit.control('stop_app');
     rabbit.control('start_app');
   };
+  const urls = { amqpUrl: rabbit.url, webSocketUrl: `ws://127.0.0.1:${(relay.address() as AddressInfo).port}/ws` };
+  const watermark = (share: string): string => rabbit.control('set_vm_memory_high_watermark', share);
   return {
-    amqpUrl: rabbit.url,
-    webSocketUrl: `ws://127.0.0.1:${(relay.address() as AddressInfo).port}/ws`,
+    ...urls,
     patienceMs: PATIENCE_MS,
     restart,
     kill: restart,
+    async squeeze() {
+      watermark('0');
+      return urls;
+    },
+    async relieve() {
+      watermark('0.4');
+    },
     async stop() {
       relay.close();
       for (const socket of relay.clients) socket.terminate();
