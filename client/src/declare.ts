@@ -24,11 +24,16 @@ export async function declareAll(wire: Wire, { exchanges = {}, queues = {} }: To
     ),
   ]);
   const diffs: string[] = [];
+  let failed: unknown;
   for (const result of results) {
-    if (result.status === 'rejected') throw result.reason;
-    if (typeof result.value === 'string') diffs.push(result.value);
+    if (result.status === 'rejected') failed ??= result.reason;
+    else if (typeof result.value === 'string') diffs.push(result.value);
   }
-  if (diffs.length === 0) return;
+  if (diffs.length === 0) {
+    if (failed) throw failed;
+    return;
+  }
+  // What could not be declared cannot be bound either: that is the smaller news.
   throw new LeveretError(
     'PRECONDITION_FAILED',
     `PRECONDITION_FAILED - the broker has it otherwise (- broker, + topology):\n${diffs.join('\n')}`,
@@ -44,9 +49,13 @@ async function declareExchange(wire: Wire, exchange: string, spec: ExchangeSpec)
   const { type = 'direct', durable = true, autoDelete = false, internal = false, alternate } = spec;
   const args = defined({ 'alternate-exchange': alternate, ...spec.arguments });
   const error = await refusal(wire.request('exchange.declare', { exchange, type, durable, autoDelete, internal, arguments: args }));
-  if (error === undefined) return undefined;
-  const [, field, ours, theirs] = /arg '([^']*)'.*received (.*) but current is (.*)$/.exec(error.reason) ?? [];
-  return field === undefined ? error.reason : `  exchange ${exchange}\n  - ${field}: ${theirs}\n  + ${field}: ${ours}`;
+  return error && toldDiff(`exchange ${exchange}`, error);
+}
+
+/** What the broker's text tells: its first difference. */
+function toldDiff(what: string, { reason }: LeveretError): string {
+  const [, field, ours, theirs] = /arg '([^']*)'.*received (.*) but current is (.*)$/.exec(reason) ?? [];
+  return field === undefined ? reason : `  ${what}\n  - ${field}: ${theirs}\n  + ${field}: ${ours}`;
 }
 
 async function declareQueue(wire: Wire, queue: string, spec: QueueSpec): Promise<string | undefined> {
@@ -54,7 +63,9 @@ async function declareQueue(wire: Wire, queue: string, spec: QueueSpec): Promise
   const args = queueArguments(spec);
   const error = await refusal(wire.request('queue.declare', { queue, durable, exclusive, autoDelete, arguments: args }));
   if (error === undefined) return undefined;
-  const theirs = await wire.request('queue.inspect', { queue });
+  const theirs = await wire.request('queue.inspect', { queue }).catch((failure: LeveretError) => failure);
+  // Over AMQP there is no looking at a queue.
+  if (theirs instanceof LeveretError) return toldDiff(`queue ${queue}`, error);
   const current: Arguments = { durable: theirs.durable, exclusive: theirs.exclusive, autoDelete: theirs.autoDelete, ...theirs.arguments };
   const wanted: Arguments = { durable, exclusive, autoDelete, ...args };
   const lines: string[] = [];

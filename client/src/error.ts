@@ -16,7 +16,9 @@ export type LocalCode =
   | 'REMOTE'
   | 'UNREADABLE'
   | 'PROTOCOL'
-  | 'INVALID';
+  | 'INVALID'
+  | 'UNSUPPORTED'
+  | 'REFUSED';
 
 /** What an error may tell besides its code and reason. */
 export interface LeveretErrorDetail {
@@ -74,7 +76,7 @@ export class Drop extends Error {}
 
 /** An error as the broker wrote it. */
 export function brokerError({ code, reason, ...detail }: ErrorJson): LeveretError {
-  return new LeveretError(reason.split(' ', 1)[0] ?? '', reason, { ...detail, replyCode: code, retryable: RETRYABLE.includes(code) });
+  return new LeveretError(reason.split(' ', 1)[0] ?? '', reason, { replyCode: code, retryable: RETRYABLE.includes(code), ...detail });
 }
 
 /** What was thrown, as one of ours. */

@@ -132,7 +132,7 @@ export class Wire implements LinkHandlers {
       if ('event' in message) return this.#owner.event(message);
       const settle = this.#waiting.get(message.id);
       if ('ok' in message) settle?.(undefined, message.ok);
-      else if (settle) settle(brokerError(message.error));
+      else if (message.id) settle?.(brokerError(message.error));
       else this.fail(brokerError(message.error));
     });
   }
