@@ -1,4 +1,4 @@
-// How the tests run: straight from TypeScript, with the two published names meaning their sources.
+// How the tests run: straight from TypeScript, with the published names meaning their sources.
 // Always: (1) a test that reaches its time limit is a failure, never a retry; (2) the last line of a run is `N passed, N failed`, and
 // skipped tests stand above it by name.
 import { defineConfig } from 'vitest/config';
@@ -8,7 +8,11 @@ const source = (path: string): string => new URL(path, import.meta.url).pathname
 
 export default defineConfig({
   resolve: {
-    alias: { 'leveret-client': source('./client/src/index.ts'), leveret: source('./server/index.ts') },
+    alias: [
+      { find: /^leveret-client$/, replacement: source('./client/src/index.ts') },
+      { find: /^leveret-client\/amqp$/, replacement: source('./client/src/amqp/index.ts') },
+      { find: /^leveret$/, replacement: source('./server/index.ts') },
+    ],
   },
   test: {
     include: ['test/**/*.test.ts'],

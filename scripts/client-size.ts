@@ -10,7 +10,7 @@ export const SIZE_BUDGET_BYTES = 9_000;
 export interface ClientSize {
   readonly gzipBytes: number;
   readonly wholeGzipBytes: number;
-  readonly bareImports: readonly string[];
+  readonly bareImports: string[];
 }
 
 const onDemand: Plugin = {

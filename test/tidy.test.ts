@@ -50,6 +50,8 @@ describe('a rule can fail', () => {
     ['shared/ring.ts', "import 'node:buffer';"],
     ['client/src/connect.ts', "import { Broker } from '../../server/broker/broker.ts';"],
     ['client/src/connect.ts', "import { connect } from 'node:net';"],
+    ['client/src/session.ts', "import { amqpTransport } from './amqp/gateway.ts';"],
+    ['client/src/amqp/gateway.ts', "import { readFileSync } from 'node:fs';"],
     ['scripts/check.ts', "import '../test/tidy.test.ts';"],
   ])('layers: %s with %s', (path, text) => expect(checkLayers(sample(path, text))).toHaveLength(1));
 

@@ -231,12 +231,13 @@ export async function connectOver<T extends Topology = Topology>(
   transport: Transport,
   options: ConnectOptions<T> = {},
   urls: string | readonly string[] = 'memory:',
+  Kind = Session,
 ): Promise<Connection<T>> {
   const { signal } = options;
   if (signal?.aborted) throw aborted(signal);
   let session: Session;
   try {
-    session = new Session(transport, [urls].flat(), options);
+    session = new Kind(transport, [urls].flat(), options);
   } catch (thrown) {
     throw toLeveretError(thrown, 'INVALID');
   }

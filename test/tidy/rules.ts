@@ -34,11 +34,12 @@ export const LAYERS: readonly Layer[] = [
     packages: undefined,
   },
   { name: 'example', holds: /^client\/example\//, mayImport: ['client'], packages: ['leveret-client'] },
+  { name: 'client-amqp', holds: /^client\/src\/amqp\//, mayImport: ['shared', 'client'], packages: ['ws', 'node:net', 'node:tls'] },
   { name: 'client', holds: /^client\//, mayImport: ['shared'], packages: ['ws'] },
   {
     name: 'scripts',
     holds: /^scripts\//,
-    mayImport: [...ENGINE, 'broker', 'store', 'websocket', 'http', 'amqp', 'top', 'client'],
+    mayImport: [...ENGINE, 'broker', 'store', 'websocket', 'http', 'amqp', 'top', 'client', 'client-amqp'],
     packages: undefined,
   },
 ];
