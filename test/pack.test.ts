@@ -46,11 +46,11 @@ describe('both packages, installed in an empty folder', () => {
   });
 
   test('start, publish and consume', async () => {
-    broker = spawn(join(folder, 'node_modules/.bin/leveret'), ['start', '--http-port', '0'], {
+    broker = spawn(join(folder, 'node_modules/.bin/leveret'), ['start', '--http-port', '0', '--amqp-port', '0'], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    const url = await addressOf(broker);
+    const [url, amqpUrl] = await addressesOf(broker);
     writeFileSync(
       join(folder, 'user.js'),
       `import { connect } from 'leveret-client';
@@ -62,6 +62,16 @@ describe('both packages, installed in an empty folder', () => {
     );
     const { stdout } = await run(process.execPath, ['user.js', url], { cwd: folder });
     expect(stdout).toBe('1\n1\n');
+    writeFileSync(
+      join(folder, 'amqp-user.js'),
+      `import { connect } from 'leveret-client/amqp';
+       const mq = await connect(process.argv[2]);
+       await mq.queue('packed').publish({ n: 2 });
+       const message = await mq.queue('packed').get();
+       console.log(message.body.n, message.ack());
+       await mq.drain();`,
+    );
+    expect((await run(process.execPath, ['amqp-user.js', amqpUrl], { cwd: folder })).stdout).toBe('2 true\n');
     const ended = once(broker, 'exit');
     broker.kill('SIGTERM');
     expect((await ended)[0]).toBe(0);
@@ -82,6 +92,51 @@ describe('both packages, installed in an empty folder', () => {
     expect(stdout).toBe('1\n');
   });
 
+  test('have types that a program without those of Node can be checked against', async () => {
+    writeFileSync(
+      join(folder, 'typed.ts'),
+      `import { connect, topology, type } from 'leveret-client';
+       import { type AmqpConnectOptions, type ByteTransport, connect as connectAmqp } from 'leveret-client/amqp';
+       const shop = topology({ queues: { billing: { message: type<{ total: number }>() } } });
+       const options: AmqpConnectOptions<typeof shop> = { topology: shop, vhost: 'v', heartbeat: '20s', tls: { ca: '' }, mechanism: 'EXTERNAL' };
+       export const transport = (own: ByteTransport) => connectAmqp('amqps://host', { transport: own });
+       for (const mq of [await connect('ws://host', { topology: shop }), await connectAmqp('amqps://host', options)]) {
+         const total: number | undefined = (await mq.queue('billing').get())?.body.total;
+         // @ts-expect-error: it is a number
+         const text: string | undefined = (await mq.queue('billing').get())?.body.total;
+         console.log(total, text);
+       }`,
+    );
+    const flags = [
+      '--noEmit',
+      '--strict',
+      '--target',
+      'es2022',
+      '--module',
+      'nodenext',
+      '--lib',
+      'es2023,dom,esnext.disposable',
+      '--types',
+      '',
+    ];
+    const { stdout } = await run(join(ROOT, 'node_modules/.bin/tsc'), [...flags, 'typed.ts'], { cwd: folder }).catch((error) => error);
+    expect(stdout).toBe('');
+  });
+
+  test('are bundled for a browser without a module of Node, both entries of the client', async () => {
+    const { build } = await import('esbuild');
+    for (const name of ['leveret-client', 'leveret-client/amqp']) {
+      writeFileSync(join(folder, 'page.js'), `import { connect } from '${name}'; globalThis.connect = connect;`);
+      const { metafile } = await build({
+        ...{ entryPoints: [join(folder, 'page.js')], bundle: true, format: 'esm', platform: 'browser', metafile: true, write: false },
+      });
+      const inputs = Object.keys(metafile.inputs);
+      expect(inputs.some((path) => path.includes('leveret-client'))).toBe(true);
+      expect(inputs.filter((path) => path.includes('node_modules/ws/') || path.includes('transport-node'))).toEqual([]);
+      expect(Object.values(metafile.outputs).flatMap(({ imports }) => imports)).toEqual([]);
+    }
+  });
+
   test('are packages that publint has nothing against', async () => {
     const { publint } = await import('publint');
     for (const name of ['server', 'client']) {
@@ -91,13 +146,14 @@ describe('both packages, installed in an empty folder', () => {
   });
 });
 
-async function addressOf(child: ChildProcess): Promise<string> {
+/** For WebSocket and for AMQP. */
+async function addressesOf(child: ChildProcess): Promise<[string, string]> {
   let printed = '';
   return new Promise((resolve, reject) => {
     const read = (chunk: Buffer): void => {
       printed += chunk.toString();
-      const found = /ws:\/\/[^\s"',]+/.exec(printed);
-      if (found !== null) resolve(found[0]);
+      const found = /(ws:\/\/\S+)[\s\S]*?(amqp:\/\/\S+)\s/.exec(printed);
+      if (found !== null) resolve([String(found[1]), String(found[2])]);
     };
     child.stdout?.on('data', read);
     child.stderr?.on('data', read);

@@ -51,7 +51,7 @@ test.each(['README.md', 'server/README.md'])('the commands of %s print the messa
   expect(printed).toMatch(/hello/i);
 });
 
-const snippets = ['README.md', 'client/README.md', 'server/README.md'].flatMap((path) =>
+const snippets = ['README.md', 'client/README.md', 'server/README.md', 'docs/client-amqp.md'].flatMap((path) =>
   blocks(path, 'js').map((code, index) => ({ path, index, code })),
 );
 
