@@ -8,13 +8,16 @@ import { type Outcome, type Pieces, PROTOCOL_HEADER, publishFrames, RawAmqp } fr
 // What is long is not dribbled: a turn for each of 70,000 octets proves nothing more.
 const DRIBBLED_BYTES_MAX = 1500;
 
-export async function standAt(port: number, stage: HostileCase['stage']): Promise<RawAmqp> {
+/** A port of TCP, or what makes a connection of another kind. */
+export type Where = number | (() => Promise<RawAmqp>);
+
+export async function standAt(where: Where, stage: HostileCase['stage']): Promise<RawAmqp> {
+  const peer = typeof where === 'number' ? await RawAmqp.dial(where) : await where();
   if (stage === 'open' || stage === 'channel') {
-    const peer = await RawAmqp.open(port);
+    await peer.logIn();
     if (stage === 'channel') await peer.openChannel(1);
     return peer;
   }
-  const peer = await RawAmqp.dial(port);
   if (stage === 'connected') return peer;
   await peer.write(PROTOCOL_HEADER);
   await peer.method('connection.start');
@@ -25,13 +28,13 @@ export async function standAt(port: number, stage: HostileCase['stage']): Promis
   return peer;
 }
 
-/** Plays a case. `isQuiet` stands for a server that must first be asked whether it has anything to say: no more than that is sent. */
+/** Plays a case. Where the server is to go on, something is asked behind it: it would say nothing by itself. */
 export async function play(
-  port: number,
+  where: Where,
   { stage, octets, answer }: Pick<HostileCase, 'stage' | 'octets'> & { readonly answer: unknown },
   pieces: Pieces,
 ): Promise<Outcome> {
-  const peer = await standAt(port, stage);
+  const peer = await standAt(where, stage);
   await peer.write(octets, pieces === 'bytes' && octets.length > DRIBBLED_BYTES_MAX ? 'thirds' : pieces);
   if (answer === 'goes on') await peer.send(PROBE_CHANNEL, 'channel.open', {});
   const outcome = await peer.outcome(PROBE_CHANNEL);

@@ -21,6 +21,7 @@ afterEach(async () => {
   expect(broker.errors()).toBe('');
 });
 afterAll(async () => {
+  console.log(`the slowest of the witness's rounds took ${Math.round(witness.slowestMs)} ms`);
   await witness.end();
   await broker.stop();
 });
