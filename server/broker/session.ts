@@ -91,11 +91,11 @@ export class Session extends Topology {
 
   /** One whole content run. A publish that cannot be done is refused in its publisher's sequence; content that does not parse throws 502. */
   publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
-    this.#hasPublished = true;
+    if (publisher.discipline !== Discipline.Stream) this.#hasPublished = true;
     if (this.#transaction === undefined) this.#intake.publish(publisher, bytes, start, end, mandatory);
     else this.#transaction.publish(publisher, bytes, start, end, mandatory);
     this.#broker.touchSession(this);
-    if (this.#broker.isBlocked) this.tellBlocked();
+    if (this.#broker.isBlocked) this.#sayBlocked();
   }
 
   /** The protocol refuses a publish of `bytes` itself (too large to assemble): it takes its place in the sequence. */
@@ -163,9 +163,14 @@ export class Session extends Topology {
       if (consumer.standing !== Standing.Cancelled) this.sink.active(consumer, active);
   }
 
-  /** Once per episode, and only to who publishes. */
+  /** An alarm begins. Who has credit must hear that it is worth nothing; who streams hears it at its next publish, as in RabbitMQ. */
   tellBlocked(): void {
-    if (this.#wasToldBlocked || !this.#hasPublished) return;
+    if (this.#hasPublished) this.#sayBlocked();
+  }
+
+  /** Once per episode. */
+  #sayBlocked(): void {
+    if (this.#wasToldBlocked) return;
     this.#wasToldBlocked = true;
     this.sink.blocked(this.#broker.alarms.reason);
     this.#broker.touchSession(this);
