@@ -6,18 +6,23 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { hasRabbitMq, RabbitMq } from '../../scripts/rabbitmq.ts';
-import { startBuiltBroker } from '../support/built-broker.ts';
-import { all } from './differential/all.ts';
+import { AmqpClient } from '../support/amqp-client.ts';
+import { type BuiltBroker, startBuiltBroker } from '../support/built-broker.ts';
+import { all, alone } from './differential/all.ts';
 import { type Difference, differenceOf, play } from './differential/compare.ts';
 import { complaints, meant, meantTable, parseMeant } from './differential/meant.ts';
 import type { Transcript } from './differential/transcript.ts';
 
+const situations = [...all, ...alone];
+const MEMORY_BYTES = 16_777_216;
 const MESSAGE_BYTES_MAX = 1_048_576; // of both brokers: what the situations call the largest
 
-async function playRabbitMq(): Promise<Map<string, Transcript>> {
-  const broker = await RabbitMq.start({ config: [`max_message_size = ${MESSAGE_BYTES_MAX}`] });
+async function playRabbitMq(broker: RabbitMq): Promise<Map<string, Transcript>> {
   try {
-    return await play(broker, all);
+    const transcripts = await play(broker, all);
+    // At 0 everything is too much.
+    const alarm = async (isOn: boolean) => void broker.control('set_vm_memory_high_watermark', isOn ? '0' : '0.4');
+    return new Map([...transcripts, ...(await play({ port: broker.port, alarm }, alone, 1))]);
   } finally {
     await broker.stop();
   }
@@ -27,30 +32,61 @@ async function playLeveret(): Promise<Map<string, Transcript>> {
   const directory = mkdtempSync(join(tmpdir(), 'leveret-differential-'));
   const broker = await startBuiltBroker({ LEVERET_LIMITS_MESSAGE_BYTES: String(MESSAGE_BYTES_MAX) }, ['--data-dir', directory]);
   try {
-    return await play({ port: Number(new URL(broker.amqpUrl).port) }, all);
+    return new Map([...(await play({ port: portOf(broker) }, all)), ...(await playAlone())]);
   } finally {
     await broker.stop();
     rmSync(directory, { recursive: true, force: true });
   }
 }
 
+/** On a broker that is soon short of memory. */
+async function playAlone(): Promise<Map<string, Transcript>> {
+  const broker = await startBuiltBroker({ LEVERET_LIMITS_MEMORY_BYTES: String(MEMORY_BYTES) });
+  // Who publishes the ballast is held back like others: another one throws it out.
+  const [loader, unloader] = [await AmqpClient.dial(portOf(broker)), await AmqpClient.dial(portOf(broker))];
+  try {
+    for (const client of [loader, unloader]) {
+      await client.login();
+      client.send(1, 'channel.open');
+      client.send(1, 'queue.declare', { queue: 'ballast' });
+      for (let i = 0; i < 2; i++) await client.next(1);
+    }
+    const alarm = async (isOn: boolean): Promise<void> => {
+      const body = new Uint8Array(MESSAGE_BYTES_MAX);
+      if (isOn) for (let bytes = 0; bytes < MEMORY_BYTES * 1.3; bytes += body.length) loader.publish(1, { routingKey: 'ballast', body });
+      else unloader.send(1, 'queue.purge', { queue: 'ballast' });
+      await loader.next(0); // it is told: blocked, unblocked
+    };
+    return await play({ port: portOf(broker), alarm }, alone, 1);
+  } finally {
+    for (const client of [loader, unloader]) client.destroy();
+    await broker.stop();
+  }
+}
+
+const portOf = (broker: BuiltBroker): number => Number(new URL(broker.amqpUrl).port);
+
 test.skipIf(!hasRabbitMq())('every situation ends as it does with RabbitMQ, but for what is meant', { timeout: 180_000 }, async () => {
-  const rabbitmq = await playRabbitMq();
-  const leveret = await playLeveret();
+  const starting = RabbitMq.start({ config: [`max_message_size = ${MESSAGE_BYTES_MAX}`] }); // takes its time
+  const leveret = await playLeveret().catch(async (error: unknown) => {
+    await (await starting).stop();
+    throw error;
+  });
+  const rabbitmq = await playRabbitMq(await starting);
   const found = new Map<string, Difference>();
-  for (const { name } of all) {
+  for (const { name } of situations) {
     const difference = differenceOf(rabbitmq.get(name) ?? [], leveret.get(name) ?? []);
     if (difference !== undefined) found.set(name, difference);
   }
   const wrong = complaints(found, meant);
   const meantCount = found.size - wrong.filter((complaint) => complaint.startsWith('differs')).length;
-  console.log(`differential: ${all.length} situations, ${all.length - found.size} equal, ${meantCount} differ as meant`);
+  console.log(`differential: ${situations.length} situations, ${situations.length - found.size} equal, ${meantCount} differ as meant`);
   expect(wrong).toEqual([]);
 });
 
 test('there are some two hundred situations and more, each with a name of its own', () => {
-  expect(all.length).toBeGreaterThan(200);
-  expect(new Set(all.map(({ name }) => name)).size).toBe(all.length);
+  expect(situations.length).toBeGreaterThan(200);
+  expect(new Set(situations.map(({ name }) => name)).size).toBe(situations.length);
 });
 
 test('docs/compatibility.md has the table of what is meant', () => {

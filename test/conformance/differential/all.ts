@@ -1,6 +1,7 @@
-// Every situation there is.
+// Every situation there is: those that play side by side, and those that play alone.
 
 import { acks } from './acks.ts';
+import { alarms } from './alarms.ts';
 import { bindings } from './bindings.ts';
 import { channels } from './channels.ts';
 import { connections } from './connections.ts';
@@ -40,3 +41,5 @@ export const all: readonly Situation[] = [
   ...transactions,
   ...propertySituations,
 ];
+
+export const alone: readonly Situation[] = alarms;

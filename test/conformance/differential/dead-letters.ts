@@ -95,6 +95,23 @@ export const deadLetters = situations({
     const publisher = await collect(ch, s.name('dead'), 2);
     await publisher.drain(s.name('q'));
   },
+  'delivery_limit: a quorum queue gives up': async (s) => {
+    const ch = await s.channel();
+    await ch.declare(s.name('dead'), {}, { exclusive: true });
+    const args = {
+      'x-queue-type': 'quorum',
+      'x-delivery-limit': 2,
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': s.name('dead'),
+    };
+    await ch.declare(s.name('q'), args, { durable: true });
+    await ch.call('confirm.select');
+    ch.put(s.name('q'), 'm');
+    await ch.confirmed();
+    for (let tag = 1; tag <= 3; tag++) ch.send('basic.reject', { deliveryTag: await arrived(ch, s.name('q')), requeue: true });
+    await arrived(ch, s.name('dead'), true);
+    await ch.counts(s.name('q'), 0);
+  },
   'purged, deleted and acked messages do not die': async (s) => {
     const ch = await graveyard(s);
     ch.put(s.name('q'), '1', '2', '3');

@@ -44,6 +44,11 @@ export const publishing = situations({
     ch.publish({ routingKey: s.name('nosuch'), mandatory: true });
     await ch.next();
   },
+  'a routing key of 255 octets': async (s) => {
+    const ch = await s.channel();
+    ch.publish({ exchange: 'amq.direct', routingKey: s.name('x').padEnd(255, 'x'), mandatory: true, body: 'back' });
+    await ch.next();
+  },
   'a mandatory message that reaches a queue does not come back': async (s) => {
     const ch = await s.channel();
     await ch.declare(s.name('q'), {}, { exclusive: true });

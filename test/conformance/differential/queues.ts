@@ -35,6 +35,11 @@ export const queues = situations({
   'a passive declare of a missing queue': async (s) => s.probe('queue.declare', { queue: s.name('nosuch'), passive: true }),
   'a passive declare of a missing queue whose name is reserved': async (s) =>
     s.probe('queue.declare', { queue: 'amq.nosuch', passive: true }),
+  'a text that is longer than a short string is cut': async (s) => {
+    await s.probe('queue.declare', { queue: s.name('x').padEnd(255, 'x'), passive: true });
+    await s.probe('queue.declare', { queue: s.name('x').padEnd(226, 'x'), passive: true });
+    await s.probe('queue.declare', { queue: s.name('ä').padEnd(130, 'ä'), passive: true });
+  },
   'a passive declare looks at nothing but the name, and counts': async (s) => {
     const ch = await s.channel();
     await ch.declare(s.name('q'), {}, { durable: true });

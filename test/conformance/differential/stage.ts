@@ -20,6 +20,8 @@ import { Lane, mapLine, normalized, plainLine, type Transcript } from './transcr
 
 export interface Target {
   readonly port: number;
+  /** Begins or ends what holds publishers back, where a situation asks for it. Such situations play alone. */
+  readonly alarm?: (isOn: boolean) => Promise<void>;
 }
 
 export type Play = (stage: Stage) => Promise<void>;
@@ -114,6 +116,12 @@ export class Stage {
     } finally {
       client.destroy();
     }
+  }
+
+  /** The broker is short of memory, or no longer. */
+  async alarm(isOn: boolean): Promise<void> {
+    if (this.#target.alarm === undefined) throw new Error('this target has no alarm');
+    await this.#target.alarm(isOn);
   }
 
   /** Something the script saw for itself. */
