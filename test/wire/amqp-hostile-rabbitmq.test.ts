@@ -17,7 +17,7 @@ afterAll(async () => {
 
 /** A close whose text is not UTF-8. */
 function unreadable(error: unknown): string {
-  if (error instanceof AmqpError && error.code === ReplyCode.SyntaxError) return 'unreadable';
+  if (error instanceof AmqpError && error.code === ReplyCode.FrameError) return 'unreadable';
   throw error;
 }
 
