@@ -11,7 +11,7 @@ import type { MethodName } from '../../shared/amqp/spec.ts';
 import { TestBroker } from '../support/broker.ts';
 import { PROTOCOL_HEADER, publishFrames, type RawAmqp, type ReceivedFrame, rawFrame } from '../support/raw-amqp.ts';
 import { pieces } from '../wire/amqp-arbitraries.ts';
-import { type End, endOf, judge, type Played, PROBE_CHANNEL } from './amqp-judge.ts';
+import { type End, judge, type Played, PROBE_CHANNEL, readStream } from './amqp-judge.ts';
 import { type Script, script } from './amqp-script.ts';
 
 const RUNS = Number(process.env['FUZZ_RUNS'] ?? 5000);
@@ -26,12 +26,12 @@ async function play(broker: TestBroker, hostile: Script): Promise<Played> {
   const how = hostile.pieces === 'bytes' && octets.length > 4000 ? 'thirds' : hostile.pieces;
   for (const piece of pieces(octets, how)) peer.stream.write(piece);
   await broker.advance(1000); // what a refused login waits
-  const end = endOf(hostile.octets);
+  const { end } = readStream(hostile.octets);
   const frames = [...peer.waiting];
   const isClosed = peer.isClosed;
   const complaint = await leave(broker, peer, end);
   if (complaint !== undefined) throw new Error(complaint);
-  return { script: hostile, end, frames, hasHeader: peer.hasHeader, isClosed, fault: peer.fault };
+  return { script: hostile, frames, hasHeader: peer.hasHeader, isClosed, fault: peer.fault };
 }
 
 /** Goes like a client: answers a close. Then the stream must end. */
@@ -109,56 +109,93 @@ test(`no AMQP peer harms another, and each gets an answer or a documented end (F
 describe('the judge', () => {
   const close = (code: number, text: string): ReceivedFrame =>
     received(0, 'connection.close', { replyCode: code, replyText: text, failedClassId: 0, failedMethodId: 0 });
+  const opened = received(1, 'channel.open-ok', {});
   const probed = received(PROBE_CHANNEL, 'channel.open-ok', {});
-  const inOrder: Played = {
-    script: { wrongs: [], isHandshakeTouched: false, frameMax: 4096 },
-    end: 'whole',
-    frames: [probed],
-    hasHeader: false,
-    isClosed: false,
-    fault: undefined,
+  const open = rawFrame(1, 1, Buffer.from('0014000a00', 'hex'));
+  const publish = publishFrames(1, '', 'q', Buffer.from('1'));
+  const stream = (...frames: Buffer[]): Buffer => {
+    const heartbeat = rawFrame(8, 0, new Uint8Array(0)); // what stands for the handshake is not looked at
+    return Buffer.concat([PROTOCOL_HEADER, heartbeat, heartbeat, heartbeat, ...frames]);
   };
-  const wronged = { ...inOrder.script, wrongs: ['something'] };
+  const soundScript = { octets: stream(open, publish), wrongs: [], isHandshakeTouched: false, frameMax: 4096 };
+  const sound: Played = { script: soundScript, frames: [opened, probed], hasHeader: false, isClosed: false, fault: undefined };
+  const wronged = { ...sound, script: { ...soundScript, wrongs: ['something'] } };
+  const of = (octets: Buffer, frames: ReceivedFrame[] = [opened, probed]): Played => ({
+    ...wronged,
+    script: { ...wronged.script, octets },
+    frames,
+  });
+  const cut = publish.subarray(0, 30);
+  const noFrame = rawFrame(8, 0, new Uint8Array(0), 0, 1);
 
   test('has nothing to say of an answer, of a close for what was wrong, and of silence while more is to come', () => {
-    const sound: Played[] = [
-      inOrder,
-      { ...inOrder, script: wronged, frames: [close(501, 'FRAME_ERROR - no')], isClosed: true, end: 'no frame' },
-      { ...inOrder, script: wronged, frames: [], end: 'cut' },
+    const channelClose = { replyCode: 404, replyText: 'NOT_FOUND - no', failedClassId: 60, failedMethodId: 40 };
+    const inOrder: Played[] = [
+      sound,
+      { ...of(stream(noFrame), [close(501, 'FRAME_ERROR - no')]), isClosed: true },
+      of(stream(open, cut), [opened]),
+      of(stream(open, publish, publish.subarray(0, 20)), [opened, received(1, 'channel.close', channelClose)]),
+      of(stream(open, publish), [opened, received(1, 'basic.ack', { deliveryTag: 1, multiple: false }), probed]),
     ];
-    expect(sound.map((played) => judge(played).complaints)).toEqual([[], [], []]);
+    expect(inOrder.map((played) => judge(played).complaints)).toEqual([[], [], [], [], []]);
   });
 
   const broken: [complaint: RegExp, played: Played][] = [
-    [/^no answer to a stream that is whole$/, { ...inOrder, script: wronged, frames: [] }],
-    [/^no answer to a stream that is no frame$/, { ...inOrder, script: wronged, frames: [], end: 'no frame' }],
-    [/^what is no frame was passed over$/, { ...inOrder, script: wronged, end: 'no frame' }],
-    [/^a close with 541 /, { ...inOrder, script: wronged, frames: [close(541, 'INTERNAL_ERROR - oops')], isClosed: true }],
-    [/^the connection was closed with 200$/, { ...inOrder, script: wronged, frames: [close(200, 'bye')], isClosed: true }],
-    [/^a close with 501 that says 'no'$/, { ...inOrder, script: wronged, frames: [close(501, 'no')], isClosed: true }],
-    [/^hung up without a word$/, { ...inOrder, script: wronged, frames: [], isClosed: true }],
-    [/^a conversation in order ended with connection 504$/, { ...inOrder, frames: [close(504, 'CHANNEL_ERROR - no')], isClosed: true }],
-    [/^a protocol header for an AMQP client$/, { ...inOrder, script: wronged, frames: [], hasHeader: true, isClosed: true }],
-    [/^what the server sent cannot be read: torn$/, { ...inOrder, fault: new Error('torn') }],
+    [/^no answer to a stream that is whole$/, { ...wronged, frames: [] }],
+    [/^no answer to a stream that is no frame$/, of(stream(noFrame), [])],
+    [/^what is no frame was passed over$/, of(stream(open, noFrame))],
+    [/^a close with 541 /, { ...wronged, frames: [close(541, 'INTERNAL_ERROR - oops')], isClosed: true }],
+    [/^the connection was closed with 200$/, { ...wronged, frames: [close(200, 'bye')], isClosed: true }],
+    [/^a close with 501 that says 'no'$/, { ...wronged, frames: [close(501, 'no')], isClosed: true }],
+    [/^hung up without a word$/, { ...wronged, frames: [], isClosed: true }],
+    [/^a conversation in order ended with connection 504$/, { ...sound, frames: [close(504, 'CHANNEL_ERROR - no')], isClosed: true }],
+    [/^a protocol header for an AMQP client$/, { ...wronged, frames: [], hasHeader: true, isClosed: true }],
+    [/^what the server sent cannot be read: torn$/, { ...sound, fault: new Error('torn') }],
+    [
+      /^publish 2 is confirmed on channel 1, and never was$/,
+      of(stream(open, publish), [opened, received(1, 'basic.ack', { deliveryTag: 2, multiple: true }), probed]),
+    ],
   ];
   test.each(broken)('says %s', (complaint, played) => {
     expect(judge(played).complaints).toContainEqual(expect.stringMatching(complaint));
   });
 
+  const header = publish.subarray(-31, -9);
+  const body = publish.subarray(-9);
+  const passedOver: [rule: string, octets: Buffer][] = [
+    ['a heartbeat that is none', stream(rawFrame(8, 1, new Uint8Array(0)))],
+    ['a frame of type 3 on channel 0', stream(rawFrame(3, 0, new Uint8Array(1)))],
+    ['a method that has no place on channel 0', stream(rawFrame(1, 0, Buffer.from('0014000a00', 'hex')))],
+    ['a frame of type 9', stream(open, rawFrame(9, 1, new Uint8Array(1)))],
+    ['a frame on a channel that is not open', stream(publish)],
+    ['content without a method', stream(open, header)],
+    ['content without a method', stream(open, publish, body)],
+    ['an unknown method', stream(open, rawFrame(1, 1, Buffer.from('00630001', 'hex')))],
+    ['a channel opened twice', stream(open, open)],
+    ['a frame of type 1 where a content header is due', stream(open, publish.subarray(0, publish.length - 31), open)],
+    ['a content header that is none', stream(open, publish.subarray(0, publish.length - 31), rawFrame(2, 1, Buffer.alloc(14)))],
+    ['a frame of type 1 in the middle of content', stream(open, publish.subarray(0, publish.length - 9), open)],
+    ['more body than its header said', stream(open, publish.subarray(0, publish.length - 9), rawFrame(3, 1, Buffer.alloc(2)))],
+  ];
+  test.each(passedOver)('says when this is passed over: %s', (rule, octets) => {
+    expect(judge(of(octets)).complaints).toEqual([`passed over: ${rule}`]);
+    expect(judge({ ...of(octets, [close(505, 'UNEXPECTED_FRAME - no')]), isClosed: true }).complaints).toEqual([]);
+  });
+
   test('knows where a stream ends', () => {
     const frame = rawFrame(8, 0, new Uint8Array(0));
-    const stream = (...parts: Buffer[]): End => endOf(Buffer.concat([PROTOCOL_HEADER, ...parts]));
-    expect([stream(), stream(frame), stream(frame, frame)]).toEqual(['whole', 'whole', 'whole']);
-    expect([endOf(PROTOCOL_HEADER.subarray(0, 5)), stream(frame.subarray(0, 3)), stream(frame, frame.subarray(0, 7))]).toEqual([
+    const endOf = (...parts: Buffer[]): End => readStream(Buffer.concat([PROTOCOL_HEADER, ...parts])).end;
+    expect([endOf(), endOf(frame), endOf(frame, frame)]).toEqual(['whole', 'whole', 'whole']);
+    expect([readStream(PROTOCOL_HEADER.subarray(0, 5)).end, endOf(frame.subarray(0, 3)), endOf(frame, frame.subarray(0, 7))]).toEqual([
       'cut',
       'cut',
       'cut',
     ]);
-    expect([
-      endOf(Buffer.from('HTTP')),
-      stream(rawFrame(8, 0, new Uint8Array(0), 0, 1)),
-      stream(rawFrame(1, 0, Buffer.alloc(9), 2 ** 31)),
-    ]).toEqual(['no frame', 'no frame', 'no frame']);
+    expect([readStream(Buffer.from('HTTP')).end, endOf(noFrame), endOf(rawFrame(1, 0, Buffer.alloc(9), 2 ** 31))]).toEqual([
+      'no frame',
+      'no frame',
+      'no frame',
+    ]);
   });
 });
 

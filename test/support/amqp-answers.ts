@@ -72,6 +72,11 @@ export class AmqpAnswers {
     this.#frameMax = frameMax;
   }
 
+  /** By channel: the last publish that was confirmed since it was opened. */
+  get confirmedMax(): ReadonlyMap<number, number> {
+    return new Map([...this.#channels].map(([number, { confirmedUpTo, confirmed }]) => [number, Math.max(confirmedUpTo, ...confirmed)]));
+  }
+
   take(frame: ReceivedFrame): void {
     const { type, channel, payload, method } = frame;
     if (payload.length > this.#frameMax - 8) this.#say(`a frame of ${payload.length + 8} bytes, above ${this.#frameMax}`);
