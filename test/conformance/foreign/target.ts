@@ -4,7 +4,7 @@
 
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect } from 'node:net';
+import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { WebSocketServer } from 'ws';
@@ -30,11 +30,12 @@ async function startLeveret(): Promise<StartedTarget> {
   const folder = mkdtempSync(join(tmpdir(), 'leveret-foreign-'));
   const start = (amqpPort: string, httpPort: string): Promise<BuiltBroker> =>
     startBuiltBroker({}, ['--data-dir', folder, '--amqp-port', amqpPort, '--http-port', httpPort]);
-  let broker = await start('0', '0');
+  const ports = [await lastingPort(), await lastingPort()] as const;
+  let broker = await start(...ports);
   const { amqpUrl, url: webSocketUrl } = broker;
   let squeezed: BuiltBroker | undefined;
   const again = async (): Promise<void> => {
-    broker = await start(new URL(amqpUrl).port, new URL(webSocketUrl).port);
+    broker = await start(...ports);
   };
   return {
     amqpUrl,
@@ -62,6 +63,19 @@ async function startLeveret(): Promise<StartedTarget> {
       rmSync(folder, { recursive: true, force: true });
     },
   };
+}
+
+/** A free port from below those that a system gives away for the asking: nobody takes it while the broker is down. */
+async function lastingPort(): Promise<string> {
+  for (;;) {
+    const server = createServer();
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (isFree) return String(port);
+  }
 }
 
 async function startRabbitMq(): Promise<StartedTarget> {
