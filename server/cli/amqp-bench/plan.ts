@@ -6,6 +6,8 @@ export interface Plan {
   readonly bodyBytes: number;
   /** Publishes that a publisher leaves unconfirmed; 0: it asks for no confirms. */
   readonly confirmWindow: number;
+  /** Publishes of all publishers together that may be on their way to the consumers; 0: any number. It needs to know `copies`. */
+  readonly inFlight: number;
   /** Deliveries that a consumer leaves unacked; 0: any number. */
   readonly prefetch: number;
   /** 0: automatic. */
@@ -33,6 +35,7 @@ export const PLAN: Plan = {
   consumers: 1,
   bodyBytes: 100,
   confirmWindow: 0,
+  inFlight: 0,
   prefetch: 0,
   ackEvery: 0,
   isPersistent: false,

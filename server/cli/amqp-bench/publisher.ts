@@ -17,6 +17,8 @@ const STAMP_EVERY = 16;
 
 export interface PublisherOptions {
   readonly window: ConfirmWindow | undefined;
+  /** How many more may be on their way to the consumers. */
+  readonly room: () => number;
   /** Messages after which it stops. */
   readonly limit: number;
   /** Told after each chunk of confirms, and when the limit is sent. */
@@ -103,9 +105,9 @@ export class Publisher implements LinkEnd {
   }
 
   #sendable(now: number): number {
-    const { window, limit } = this.#options;
+    const { window, limit, room } = this.#options;
     const schedule = this.#schedule;
-    let count = Math.min(this.#ring.available, limit - this.published);
+    let count = Math.min(this.#ring.available, limit - this.published, room());
     if (window !== undefined) count = Math.min(count, window.room);
     if (schedule !== undefined) count = Math.min(count, schedule.dueCount(now) - this.published);
     return Math.max(0, count);

@@ -101,7 +101,7 @@ class Run {
   async addConsumer(link: Link): Promise<void> {
     const { prefetch, ackEvery } = this.#plan;
     if (prefetch > 0) await link.request('basic.qos', { prefetchSize: 0, prefetchCount: prefetch, global: false }, 'basic.qos-ok');
-    this.#consumers.push(new Consumer(link, { ackEvery, latency: this.#deliveryLatency, delivered: () => this.#look() }));
+    this.#consumers.push(new Consumer(link, { ackEvery, latency: this.#deliveryLatency, delivered: () => this.#delivered() }));
     this.#links.push(link);
   }
 
@@ -119,7 +119,7 @@ class Run {
     });
     const window = confirmWindow > 0 ? new ConfirmWindow(confirmWindow, this.#confirmLatency) : undefined;
     const limit = shareOf(publishLimit, this.#publishers.length, publishers);
-    this.#publishers.push(new Publisher(link, ring, { window, limit, progressed: () => this.#look() }));
+    this.#publishers.push(new Publisher(link, ring, { window, limit, room: () => this.#room(), progressed: () => this.#look() }));
     this.#links.push(link);
   }
 
@@ -175,6 +175,17 @@ class Run {
       publisher.start(new Schedule(startUs + (i * 1e6) / ratePerSecond, ratePerSecond / publishers));
     }
     return new Ticker(startUs, ratePerSecond, () => this.#publishers.forEach((each) => each.pump()));
+  }
+
+  /** Publishes that may be under way beside those that are. */
+  #room(): number {
+    const { inFlight, copies } = this.#plan;
+    return inFlight === 0 ? Number.POSITIVE_INFINITY : inFlight - Math.ceil((this.#expected() - this.#received()) / copies);
+  }
+
+  #delivered(): void {
+    this.#look();
+    if (this.#plan.inFlight > 0) for (const publisher of this.#publishers) publisher.pump();
   }
 
   /** Ends the run where its limits are reached. */

@@ -47,7 +47,7 @@ async function exists(link: Link, queue: string): Promise<boolean> {
 
 async function declareQueue(link: Link, { queue, isDurable, isOwn, arguments: args }: TopologyOptions): Promise<void> {
   const flags = { passive: false, durable: isDurable, exclusive: false, autoDelete: isOwn && !isQuorum(args), nowait: false };
-  await hinted(link.request('queue.declare', { queue, ...flags, arguments: args }, 'queue.declare-ok'), {
+  await hinted(link, link.request('queue.declare', { queue, ...flags, arguments: args }, 'queue.declare-ok'), {
     [PRECONDITION_FAILED]: 'see to --queue-args and -p: a quorum queue, say, is durable',
   });
 }
@@ -59,22 +59,24 @@ function isQuorum(args: FieldTable): boolean {
 
 async function declareExchange(link: Link, { exchange, isDurable }: TopologyOptions, type: string): Promise<void> {
   const flags = { passive: false, durable: isDurable, autoDelete: true, internal: false, nowait: false };
-  await hinted(link.request('exchange.declare', { exchange, type, ...flags, arguments: new Map() }, 'exchange.declare-ok'), {
+  await hinted(link, link.request('exchange.declare', { exchange, type, ...flags, arguments: new Map() }, 'exchange.declare-ok'), {
     [PRECONDITION_FAILED]: 'it exists already: leave out -t',
   });
 }
 
 async function bind(link: Link, { queue, exchange }: TopologyOptions, routingKey: string): Promise<void> {
-  await hinted(link.request('queue.bind', { queue, exchange, routingKey, nowait: false, arguments: new Map() }, 'queue.bind-ok'), {
+  await hinted(link, link.request('queue.bind', { queue, exchange, routingKey, nowait: false, arguments: new Map() }, 'queue.bind-ok'), {
     [NOT_FOUND]: 'declare it with -t direct, fanout, topic or headers',
   });
 }
 
-async function hinted<Result>(request: Promise<Result>, hints: Readonly<Record<number, string>>): Promise<Result> {
+/** A refusal with what to do about it, and the channel open again: what is there already is to be taken away. */
+async function hinted<Result>(link: Link, request: Promise<Result>, hints: Readonly<Record<number, string>>): Promise<Result> {
   try {
     return await request;
   } catch (error) {
-    if (error instanceof ChannelClosed) throw new CliError(ExitCode.Failure, error.message, hints[error.code]);
-    throw error;
+    if (!(error instanceof ChannelClosed)) throw error;
+    await link.openChannel();
+    throw new CliError(ExitCode.Failure, error.message, hints[error.code]);
   }
 }

@@ -45,8 +45,8 @@ export async function benchAmqp(terminal: Terminal, flags: BenchFlags): Promise<
 async function against(address: Address, plan: Plan, topology: TopologyOptions, hooks: RunHooks): Promise<Report> {
   const link = await Link.open(address, 'leveret bench', hooks.stop);
   try {
-    await declareTopology(link, topology);
     try {
+      await declareTopology(link, topology);
       return await run(address, plan, hooks);
     } finally {
       await removeTopology(link, topology);
@@ -93,6 +93,7 @@ function planOf(flags: BenchFlags, { queue, exchange, routingKeys }: TopologyOpt
     consumers: flags.consumers,
     bodyBytes: flags.size ?? PLAN.bodyBytes,
     confirmWindow: flags.confirm ?? 0,
+    inFlight: 0,
     prefetch: flags.prefetch ?? 0,
     ackEvery: flags.ackEvery ?? 0,
     isPersistent: flags.persistent === true,
