@@ -49,8 +49,8 @@ export interface Flow {
   /** The figure that is compared. */
   readonly value: (figures: Figures) => number;
   readonly unit: string;
-  /** The plan whose rate is the ceiling; without it, `plan`. false: the row is not about a rate. */
-  readonly ceiling?: Partial<Plan> | false;
+  /** The plan whose rate is the ceiling; without it, `plan`. 'latency': the row is about that, and the sink's p99 stands beside it. */
+  readonly ceiling?: Partial<Plan> | 'latency';
   /** More for the note. */
   readonly note?: (leveret: readonly Figures[], rabbitMq: readonly Figures[]) => string;
 }
@@ -73,8 +73,21 @@ export async function compareFlow(effort: Effort, brokers: Brokers, flow: Flow):
   const more = flow.note?.(figures.get(brokers.leveret) ?? [], figures.get(brokers.rabbitMq) ?? []);
   if (more !== undefined) notes.push(more);
   const figure = { value: ratio(values), note: notes.join('; ') };
-  if (ceiling === false) return figure;
+  if (ceiling === 'latency') return withFloor(figure, median(values.leveret), timed(flow.plan));
   const { receivedPerSecond, confirmedPerSecond } = await generate(SINK, timed(ceiling));
   const most = Math.max(receivedPerSecond, confirmedPerSecond);
   return { ...figure, ceiling: most, generatorBound: isGeneratorBound(most, median(values.leveret)) };
+}
+
+/** What the generator alone takes, from due to confirmed by a sink: of a latency near that, it is the larger part. */
+async function withFloor(figure: Figure, result: number, plan: Partial<Plan>): Promise<Figure> {
+  const { confirmLatencyUs } = await generate(SINK, { ...plan, confirmWindow: 1_000 });
+  if (confirmLatencyUs === undefined) throw new Error('the sink confirmed nothing');
+  const floor = confirmLatencyUs.p99;
+  const generatorBound = result < CEILING_MARGIN * floor;
+  return {
+    ...figure,
+    note: `${figure.note}; the generator alone ${display(floor)} us${generatorBound ? ': generator-bound' : ''}`,
+    generatorBound,
+  };
 }

@@ -132,7 +132,7 @@ const transientLatency: Flow = {
   topology: oneQueue,
   value: latencyOf('deliveryLatencyUs', 'p99'),
   unit: 'us',
-  ceiling: false,
+  ceiling: 'latency',
   note: latencyNote('deliveryLatencyUs'),
 };
 const durableLatency: Flow = {
@@ -141,7 +141,7 @@ const durableLatency: Flow = {
   rabbitMqTopology: { ...durableQueue, queueType: 'quorum' },
   value: latencyOf('confirmLatencyUs', 'p99'),
   unit: 'us',
-  ceiling: false,
+  ceiling: 'latency',
   note: latencyNote('confirmLatencyUs'),
 };
 
