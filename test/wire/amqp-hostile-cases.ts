@@ -290,6 +290,32 @@ const content: readonly [what: string, octets: Buffer, answer: Answer, rabbit?: 
   ['another user than the one that is logged in', properties('0010', '03626f62'), 406],
 ];
 
+/** A whole publish of five octets, each of whose frames may say another size or end otherwise. */
+function whole(changes: {
+  headerEnd?: number;
+  bodyEnd?: number;
+  headerSize?: number;
+  bodySize?: number;
+  headerChannel?: number;
+  bodyChannel?: number;
+}): Buffer {
+  const { headerEnd = 0xce, bodyEnd = 0xce, headerSize = 14, bodySize = 5, headerChannel = 1, bodyChannel = 1 } = changes;
+  const header = rawFrame(2, headerChannel, contentHeader(1, 5).subarray(7, -1), headerSize, headerEnd);
+  return all(publish(1), header, rawFrame(3, bodyChannel, Buffer.from('hello'), bodySize, bodyEnd));
+}
+// A publish that comes in one piece is read at a stroke (publish-joiner.ts): it must be refused for the same.
+const atAStroke: readonly [what: string, octets: Buffer, answer: Answer, rabbit?: RabbitAnswer][] = [
+  ['a whole publish', whole({}), 'goes on'],
+  ['a whole publish whose header ends otherwise', whole({ headerEnd: 0xcd }), 501],
+  ['a whole publish whose body ends otherwise', whole({ bodyEnd: 0 }), 501],
+  ['a whole publish whose header says an octet less', whole({ headerSize: 13 }), 501],
+  ['a whole publish whose header says an octet more', whole({ headerSize: 15 }), 501],
+  ['a whole publish whose body says an octet less', whole({ bodySize: 4 }), 501],
+  ['a whole publish whose body says an octet more, and another', all(whole({ bodySize: 6 }), whole({})), 501, 'unreadable'],
+  ["a whole publish whose header is another channel's", whole({ headerChannel: 2 }), 505],
+  ["a whole publish whose body is another channel's", whole({ bodyChannel: 2 }), 505],
+];
+
 function at(
   stage: Stage,
   rows: readonly (readonly [what: string, octets: Buffer, answer: Answer, rabbit?: RabbitAnswer])[],
@@ -307,4 +333,5 @@ export const hostileCases: readonly HostileCase[] = [
   ...at('channel', methods),
   ...at('channel', tables),
   ...at('channel', content),
+  ...at('channel', atAStroke),
 ];

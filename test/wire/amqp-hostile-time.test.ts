@@ -1,8 +1,7 @@
 // Hostile AMQP peers that take their time, or take no answers: in virtual time, against a broker that must be left clean (test/support/broker.ts).
 
 import { describe, expect } from 'vitest';
-import type { TestBroker } from '../support/broker.ts';
-import { test } from '../support/broker.ts';
+import { TestBroker, test } from '../support/broker.ts';
 import { MemoryStream } from '../support/byte-stream.ts';
 import { contentHeader, PROTOCOL_HEADER, publishFrames, type RawAmqp, rawFrame } from '../support/raw-amqp.ts';
 
@@ -174,6 +173,36 @@ test('who does not answer a close is hung up on after five seconds, whatever it 
   }
   expect(peer.isClosed).toBe(true);
   await goesRound(other);
+});
+
+describe('unfinished bodies', () => {
+  const MESSAGE_BYTES = 5000;
+  const begun = (channel: number): Buffer =>
+    Buffer.concat([
+      publishFrames(channel, '', 'q', Buffer.alloc(0)).subarray(0, -22), // without its header
+      contentHeader(channel, MESSAGE_BYTES),
+      rawFrame(3, channel, Buffer.alloc(MESSAGE_BYTES - 1)),
+    ]);
+  const rest = (channel: number): Buffer => rawFrame(3, channel, Buffer.alloc(1));
+
+  test('on one connection may be eight of the largest message, and count no more when they are finished', async () => {
+    const broker = new TestBroker({ limits: { messageBytes: MESSAGE_BYTES } });
+    const other = await client(broker);
+    const peer = await client(broker);
+    for (let channel = 2; channel <= 10; channel++) await peer.openChannel(channel);
+    for (let i = 0; i < 50; i++) await peer.write(Buffer.concat([begun(1), rest(1)]));
+    for (let channel = 1; channel <= 8; channel++) await peer.write(begun(channel));
+    await peer.write(rest(3));
+    await peer.write(begun(9));
+    await broker.idle();
+    expect(peer.waiting).toEqual([]);
+    const { fields } = await other.call(1, 'queue.declare', { queue: 'q', ...declared }, 'queue.declare-ok');
+    expect(fields.messageCount).toBe(51);
+    await peer.write(begun(10));
+    expect(await peer.outcome()).toMatchObject({ how: 'connection', code: 506 });
+    expect((await other.call(1, 'queue.purge', { queue: 'q', nowait: false }, 'queue.purge-ok')).fields.messageCount).toBe(51);
+    expect(await broker.end()).toEqual([]);
+  });
 });
 
 describe('a peer that takes no answers', () => {
