@@ -27,7 +27,7 @@ const python = (name: string, needs: string, script: string): Client => ({
 const PACKAGES = '/usr/lib/python3/dist-packages';
 
 export const CLIENTS: Readonly<Record<string, readonly Client[]>> = {
-  'of JavaScript and C': [
+  'of JavaScript': [
     node('amqplib', AMQPLIB),
     node('rabbitmq-client', RABBITMQ_CLIENT),
     node('amqp-client, TCP', amqpClient(TCP)),
@@ -37,10 +37,12 @@ export const CLIENTS: Readonly<Record<string, readonly Client[]>> = {
       needs: ['chromium', 'chromium-browser', 'google-chrome'],
       open: (target, program) => ChromiumDriver.open(program, target),
     },
-    { name: 'amqp-tools (C)', needs: ['amqp-consume'], open: async (target) => driverOf(C_TOOLS, target) },
   ],
   'of Python': [python('pika', `${PACKAGES}/pika`, 'pika_driver.py'), python('kombu', `${PACKAGES}/kombu`, 'kombu_driver.py')],
-  'of Celery': [python('celery', `${PACKAGES}/celery`, 'celery_driver.py')],
+  'of Celery and C': [
+    python('celery', `${PACKAGES}/celery`, 'celery_driver.py'),
+    { name: 'amqp-tools (C)', needs: ['amqp-consume'], open: async (target) => driverOf(C_TOOLS, target) },
+  ],
 };
 
 /** The path of what the client needs; empty where that is nothing, undefined where it is missing. */
