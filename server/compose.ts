@@ -13,6 +13,7 @@ import { SystemRandom, SystemTurns } from './clock.ts';
 import type { Config } from './config.ts';
 import type { HttpServer } from './http/server.ts';
 import type { Clock, ConnectionLog, MessageLog, Notices, Timer } from './ports.ts';
+import { proxyMatcher } from './proxies.ts';
 import { VERSION } from './version.ts';
 import { Connection, type ConnectionOwner, type ConnectionSettings } from './websocket/connection.ts';
 import type { Listener } from './websocket/listener.ts';
@@ -121,6 +122,7 @@ export class Leveret implements ConnectionOwner {
       settings: { broker, clock, login, product, messageBytesMax },
       turns: this.#turns,
       isLoopback,
+      isProxy: proxyMatcher(this.#config.proxies),
     });
     const listener = new Listener({
       ...shared,

@@ -5,6 +5,7 @@
 
 import { Ajv, type ErrorObject } from 'ajv';
 import { nearest } from './config-nearest.ts';
+import { proxyMatcher } from './proxies.ts';
 
 export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -17,6 +18,8 @@ export interface Config {
   readonly amqpsPort: number;
   readonly tls: TlsConfig | undefined;
   readonly origins: readonly string[];
+  /** Addresses and networks of proxies that speak the PROXY protocol. */
+  readonly proxies: readonly string[];
   readonly user: string;
   readonly password: string;
   readonly logLevel: LogLevel;
@@ -65,6 +68,7 @@ export const SETTINGS: readonly Setting[] = [
   { key: 'amqp-port', default: 5672, schema: count(0, 65_535) },
   { key: 'amqps-port', default: 5671, schema: count(0, 65_535) },
   { key: 'origins', default: [], schema: { type: 'array', items: { type: 'string', pattern: '^(\\*|[a-z][a-z0-9+.-]*://[^/]+)$' } } },
+  { key: 'proxies', default: [], schema: { type: 'array', items: { type: 'string', pattern: '^[0-9a-fA-F:.]+(/[0-9]{1,3})?$' } } },
   { key: 'user', default: 'guest', schema: { type: 'string', minLength: 1, maxLength: 255 } },
   { key: 'password', default: 'guest', schema: { type: 'string', minLength: 1 } },
   { key: 'log-level', default: 'info', schema: { enum: LOG_LEVELS } },
@@ -135,6 +139,7 @@ export function check(values: Values): Config {
     amqpsPort: read('amqps-port'),
     tls: readTls(values, read),
     origins: read('origins'),
+    proxies: readProxies(values.get('proxies')?.where ?? 'proxies', read('proxies')),
     user: read('user'),
     password: read('password'),
     logLevel: read('log-level'),
@@ -166,6 +171,15 @@ function readTls(values: Values, read: (key: string) => string): TlsConfig | und
   return { cert, key, ca: ca === '' ? undefined : ca, clientCertificate };
 }
 
+function readProxies(where: string, proxies: readonly string[]): readonly string[] {
+  try {
+    proxyMatcher(proxies);
+  } catch {
+    throw new ConfigError(where, `'proxies' must hold addresses or networks such as "10.0.0.0/8", not ${JSON.stringify(proxies)}`);
+  }
+  return proxies;
+}
+
 function complaint(setting: Setting, error: ErrorObject | undefined, value: unknown): string {
   const given = setting.key === 'password' ? '' : `, not ${JSON.stringify(value)}`;
   if (error?.keyword === 'enum') {
@@ -174,6 +188,7 @@ function complaint(setting: Setting, error: ErrorObject | undefined, value: unkn
     return `must be one of ${choices.join(', ')}${given}${close === undefined ? '' : `: did you mean '${close}'?`}`;
   }
   if (typeof setting.default === 'boolean') return `must be true or false${given}`;
-  if (error?.keyword === 'pattern') return `must hold origins such as "https://example.org"${given}`;
+  if (error?.keyword === 'pattern')
+    return `must hold ${setting.key === 'proxies' ? 'addresses or networks such as "10.0.0.0/8"' : 'origins such as "https://example.org"'}${given}`;
   return `${error?.message ?? 'is wrong'}${given}`;
 }

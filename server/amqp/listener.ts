@@ -1,5 +1,6 @@
 // Lets AMQP connections in over TCP and TLS, and ends them together.
-// Always: (1) the limits on connections hold before a byte is read: who is one too many is hung up on; (2) the peer's own address counts; (3) a TLS
+// Always: (1) the limits on connections hold before a byte is read: who is one too many is hung up on; (2) the peer's own address counts, or what a proxy that is trusted says
+// of the client it stands for; (3) a TLS
 // handshake has 5 s, and costs nothing but its socket when it fails; (4) a client certificate names a user only where it was verified.
 // Refuses: to decide limits (broker/admissions.ts) or to read configuration.
 
@@ -11,6 +12,7 @@ import type { ByteHandler, ByteSocket } from './byte-socket.ts';
 import { AmqpConnection, type AmqpConnectionOwner } from './connection.ts';
 import type { AmqpRemote, AmqpSettings } from './handshake.ts';
 import { NetSocket } from './net-socket.ts';
+import { awaitProxyHeader, type Peer } from './proxy-header.ts';
 
 const TLS_HANDSHAKE_MS_MAX = 5_000; // security.md, 3
 
@@ -21,16 +23,12 @@ export interface AmqpListenerOptions {
   /** A log of one connection. */
   readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
   readonly isLoopback: (address: string) => boolean;
+  /** Whether who connects from here is a proxy, which begins with a PROXY header. */
+  readonly isProxy: (address: string) => boolean;
 }
 
 export interface Address {
   readonly host: string;
-  readonly port: number;
-}
-
-/** Where a connection comes from. */
-export interface Peer {
-  readonly address: string;
   readonly port: number;
 }
 
@@ -58,12 +56,13 @@ export class AmqpListener implements AmqpConnectionOwner {
 
   /** Answers where it listens. Rejects with Node's error: EADDRINUSE, EACCES, EADDRNOTAVAIL. `tls`: certificates and keys. */
   listen(host: string, port: number, tls?: TlsOptions): Promise<Address> {
-    const server =
-      tls === undefined ? createServer({ allowHalfOpen: true }) : createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS_MAX });
-    server.on('connection', (socket: Socket) => this.#watch(socket));
-    if (tls === undefined) server.on('connection', (socket: Socket) => this.#accept(socket, undefined));
-    else server.on('secureConnection', (socket: TLSSocket) => this.#accept(socket, certifiedName(socket)));
-    server.on('tlsClientError', () => undefined); // its socket is closed already
+    const enter = tls === undefined ? (socket: Socket, peer: Peer) => this.#accept(socket, peer, undefined) : this.#tlsDoor(tls);
+    const server = createServer({ allowHalfOpen: tls === undefined }, (socket) => {
+      this.#watch(socket);
+      const peer = peerOf(socket);
+      if (!this.#options.isProxy(peer.address)) enter(socket, peer);
+      else awaitProxyHeader(socket, this.#options.settings.clock, (source) => enter(socket, source ?? peer));
+    });
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -75,6 +74,23 @@ export class AmqpListener implements AmqpConnectionOwner {
         resolve(typeof address === 'object' && address !== null ? { host: address.address, port: address.port } : { host, port });
       });
     });
+  }
+
+  /** Makes TLS of a socket, and a connection of that. The server that does it listens to nothing itself: a PROXY header comes before TLS. */
+  #tlsDoor(tls: TlsOptions): (socket: Socket, peer: Peer) => void {
+    const peers = new Map<string, Peer>();
+    const server = createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS_MAX });
+    server.on('tlsClientError', () => undefined); // its socket is closed already
+    server.on('secureConnection', (socket: TLSSocket) => {
+      const own = peerOf(socket);
+      this.#accept(socket, peers.get(nameOf(own)) ?? own, certifiedName(socket));
+    });
+    return (socket, peer) => {
+      const name = nameOf(peerOf(socket));
+      peers.set(name, peer);
+      socket.once('close', () => peers.delete(name));
+      server.emit('connection', socket);
+    };
   }
 
   /** A connection whose bytes come over something else; `opened` is called when it has logged in. undefined: there may be no more. */
@@ -119,17 +135,19 @@ export class AmqpListener implements AmqpConnectionOwner {
     socket.on('error', () => undefined);
   }
 
-  #accept(socket: Socket, certified: string | undefined): void {
+  #accept(socket: Socket, peer: Peer, certified: string | undefined): void {
     const netSocket = new NetSocket(socket, this.#options.settings.clock, this.#options.turns);
-    const peer = { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
     const connection = this.#connect(netSocket, peer, certified, () => undefined);
     if (connection === undefined) socket.destroy();
-    else netSocket.attach(connection);
+    else {
+      netSocket.attach(connection);
+      socket.resume(); // reading a PROXY header has stopped it
+    }
   }
 
   #connect(socket: ByteSocket, { address, port }: Peer, certifiedName: string | undefined, opened: () => void): AmqpConnection | undefined {
     const { settings, admissions, logFor, isLoopback } = this.#options;
-    const peer = `${address}:${port}`;
+    const peer = nameOf({ address, port });
     const remote: AmqpRemote = { name: peer, address, isLoopback: isLoopback(address), certifiedName };
     const refusal = this.#isDraining ? 'the server shuts down' : admissions.refusal(address, remote.isLoopback);
     const log = logFor({ connection: this.#nextNumber++, peer });
@@ -142,6 +160,13 @@ export class AmqpListener implements AmqpConnectionOwner {
     this.#connections.set(connection, { admission, opened });
     return connection;
   }
+}
+
+function peerOf(socket: Socket): Peer {
+  return { address: socket.remoteAddress ?? '', port: socket.remotePort ?? 0 };
+}
+function nameOf({ address, port }: Peer): string {
+  return `${address}:${port}`;
 }
 
 /** Whom a verified client certificate names. */
