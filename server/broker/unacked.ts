@@ -1,6 +1,7 @@
 // The deliveries of one session that wait to be settled, addressed by delivery tag. hot
 // Always: (1) tags grow by one; the slot of a tag is tag modulo capacity; (2) the ring holds every open tag in [#oldest, #next) except
-// stragglers: when a few old tags would make the ring grow without end, they move into a map; (3) `size` counts both.
+// stragglers: when a few old tags would make the ring grow without end, they move into a map; (3) `size` counts both; (4) one that never held a
+// delivery has no ring: an AMQP connection may have 2,047 of these.
 // Refuses: to know what a tag's settling means (session.ts, queue.ts).
 
 import { invariant } from '../../shared/assert.ts';
@@ -20,15 +21,18 @@ export class Delivery {
 
 const CAPACITY_MIN = 64;
 const FIELDS = 6;
+const NO_WORDS = new Uint32Array(0);
+const NO_TIMES = new Float64Array(0);
 
 export class Unacked {
-  #capacity = CAPACITY_MIN;
-  #queues: (Queue | undefined)[] = new Array<Queue | undefined>(CAPACITY_MIN).fill(undefined);
-  #consumers: (Consumer | undefined)[] = new Array<Consumer | undefined>(CAPACITY_MIN).fill(undefined);
+  /** 0: nothing was held yet. */
+  #capacity = 0;
+  #queues: (Queue | undefined)[] = [];
+  #consumers: (Consumer | undefined)[] = [];
   /** slab, offset, length, body bytes, flags << 24 | delivery count, priority */
-  #words = new Uint32Array(CAPACITY_MIN * FIELDS);
+  #words = NO_WORDS;
   /** seq, deadline, delivered at */
-  #times = new Float64Array(CAPACITY_MIN * 3);
+  #times = NO_TIMES;
   readonly #stragglers = new Map<number, Delivery>();
   #oldest = 1;
   #next = 1;
@@ -51,6 +55,7 @@ export class Unacked {
   }
 
   add(queue: Queue, consumer: Consumer | undefined, stored: Stored, now: number): number {
+    if (this.#capacity === 0) this.#grow();
     if (this.#inRing === 0) this.#oldest = this.#next;
     else if (this.#next - this.#oldest >= this.#capacity) this.#makeRoom();
     const tag = this.#next++;
@@ -185,7 +190,7 @@ export class Unacked {
   }
 
   #grow(): void {
-    const capacity = this.#capacity * 2;
+    const capacity = Math.max(CAPACITY_MIN, this.#capacity * 2);
     const queues = new Array<Queue | undefined>(capacity).fill(undefined);
     const consumers = new Array<Consumer | undefined>(capacity).fill(undefined);
     const words = new Uint32Array(capacity * FIELDS);

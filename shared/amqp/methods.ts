@@ -67,7 +67,7 @@ export function decodeMethod(bytes: Uint8Array, start: number, end: number): Met
   return { name, fields } as Method; // the table that made the fields is the one that made the type
 }
 
-/** A method's payload. Throws 502 for strings and tables that are too large. */
+/** A method's payload. Throws 502 for strings and tables that are too large, and numbers that do not fit their field. */
 export function encodeMethod<Name extends MethodName>(name: Name, fields: MethodFields<Name>): Uint8Array {
   const size = payloadBytes(METHODS[name].fields, fields);
   const bytes = new Uint8Array(size);
@@ -95,7 +95,17 @@ function payloadBytes(types: MethodSpec['fields'], fields: AnyFields): number {
   return size;
 }
 
+const NUMBER_MAX: { readonly [type: string]: number } = {
+  octet: 0xff,
+  short: 0xffff,
+  long: 0xffff_ffff,
+  longlong: Number.MAX_SAFE_INTEGER,
+};
+
 function valueBytes(type: FieldType, value: AnyValue | undefined): number {
+  const max = NUMBER_MAX[type];
+  if (max !== undefined && value !== undefined && !(Number.isInteger(value) && Number(value) >= 0 && Number(value) <= max))
+    throw new AmqpError(ReplyCode.SyntaxError, `not a number from 0 to ${max}: ${String(value)}`);
   switch (type) {
     case 'octet':
       return 1;

@@ -214,3 +214,9 @@ describe('a 64-bit number', () => {
     expect(refusal(() => decode(octets('003c0050 ffffffffffffffff 00')))).toBe(502);
   });
 });
+
+test('a number that does not fit its field is refused, not cut', () => {
+  const qos = (prefetchCount: number): Uint8Array => encodeMethod('basic.qos', { prefetchSize: 0, prefetchCount, global: false });
+  expect(qos(65_535)).toHaveLength(11);
+  for (const prefetchCount of [65_536, -1, 1.5, Number.NaN]) expect(() => qos(prefetchCount)).toThrow(/not a number from 0 to 65535/);
+});
