@@ -38,12 +38,7 @@ export class Administrator implements Login {
   check(user: string, password: string, remote: Remote): void {
     const isUser = timingSafeEqual(digest(user), this.#user);
     const isPassword = timingSafeEqual(digest(password), this.#password);
-    if (user === LOOPBACK_USER && !remote.isLoopback) {
-      throw new AmqpError(ReplyCode.AccessRefused, `user '${LOOPBACK_USER}' can only connect via localhost`, {
-        hint: 'set a user and a password on the server: --config, LEVERET_USER and LEVERET_PASSWORD',
-        path: '/user',
-      });
-    }
+    if (user === LOOPBACK_USER && !remote.isLoopback) throw loopbackOnly();
     const key = `${remote.address} ${user}`;
     if (!remote.isLoopback) this.#checkFailures(key);
     if (isUser && isPassword) return;
@@ -52,7 +47,8 @@ export class Administrator implements Login {
   }
 
   /** Whoever has a certificate that the operator's authority signed is the one user there is. */
-  certified(): string {
+  certified(_commonName: string, remote: Remote): string {
+    if (this.#name === LOOPBACK_USER && !remote.isLoopback) throw loopbackOnly();
     return this.#name;
   }
 
@@ -74,6 +70,13 @@ export class Administrator implements Login {
     if (this.#failures.size >= FAILURE_ENTRIES_MAX && oldest !== undefined) this.#failures.delete(oldest);
     this.#failures.set(key, { count: 1, untilMs: this.#clock.now() + FAILURES_MS });
   }
+}
+
+function loopbackOnly(): AmqpError {
+  return new AmqpError(ReplyCode.AccessRefused, `user '${LOOPBACK_USER}' can only connect via localhost`, {
+    hint: 'set a user and a password on the server: --config, LEVERET_USER and LEVERET_PASSWORD',
+    path: '/user',
+  });
 }
 
 function digest(text: string): Buffer {

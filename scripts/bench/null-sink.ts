@@ -48,6 +48,9 @@ export class NullSink implements SessionSink {
   failed(_op: 'settle' | 'publish', _handle: number, error: AmqpError): void {
     throw error;
   }
+  takesReplies(): boolean {
+    return this.writable();
+  }
   writable(): boolean {
     return true;
   }

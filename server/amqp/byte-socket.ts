@@ -1,5 +1,6 @@
 // The transport as an AMQP connection sees it: a stream of bytes. TCP and TLS are one (net-socket.ts), a WebSocket's binary messages another.
-// Always: (1) bytes leave in the order of the calls; (2) `sent` is called once for every write, in order, also when the socket is gone; (3) after
+// Always: (1) bytes leave in the order of the calls; (2) `sent` is called in the order of the writes, at most once for each: not for
+// what was given to a socket that closes already, whose bytes are then its own for good; (3) after
 // `end` or `closed` nothing more comes in; (4) `onClosed` comes exactly once, never inside a call of the owner's.
 
 export interface ByteSocket {

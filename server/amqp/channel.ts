@@ -21,6 +21,7 @@ import type { Session } from '../broker/session.ts';
 import type { SessionSink } from '../broker/session-sink.ts';
 import type { Assembly } from './assembly.ts';
 import { isHard, replyText } from './errors.ts';
+import { Hold } from './held-input.ts';
 import type { Outbox } from './outbox.ts';
 
 /** What a channel asks of its connection. */
@@ -35,10 +36,9 @@ export interface ChannelHost {
   readonly isDraining: boolean;
   /** What the unfinished bodies of all channels hold. */
   assemblingBytes: number;
-  /** A publish came while publishers are held back: nothing more is read until that is over. */
-  holdPublisher(): void;
-  /** A request that had to wait may be tried again. */
-  goOn(): void;
+  /** Nothing more is carried out until `release` with the same reason. */
+  hold(why: Hold): void;
+  release(why: Hold): void;
   /** undefined: no longer. */
   blocked(reason: string | undefined): void;
   /** The channel takes no more part: its number may be opened again. */
@@ -56,6 +56,8 @@ const edges: { readonly [From in Phase]: readonly Phase[] } = {
 };
 
 const NO_ROUTE = shortString('NO_ROUTE');
+// So many declarations may wait for the disk together.
+const WAITING_REPLIES_MAX = 1_000;
 const DELIVERY_COUNT = 'x-delivery-count';
 const DELIVERY_COUNT_BYTES = 64; // what it adds to a header table, at most
 
@@ -117,7 +119,7 @@ export class Channel implements SessionSink {
 
   /** Whether this request must not be carried out yet. */
   mustWait(isTopology: boolean): boolean {
-    return this.#isBusy || (this.#waitingReplies > 0 && !isTopology);
+    return this.#isBusy || (this.#waitingReplies > 0 && !isTopology) || this.#waitingReplies >= WAITING_REPLIES_MAX;
   }
 
   /** A request whose answer may come later: nothing else that is answered is begun before. */
@@ -126,7 +128,7 @@ export class Channel implements SessionSink {
   }
   done(): void {
     this.#isBusy = false;
-    this.host.goOn();
+    this.host.release(Hold.Reply);
   }
 
   #afterTopology(then: () => void): void {
@@ -134,7 +136,7 @@ export class Channel implements SessionSink {
     this.session.whenDurable(() => {
       this.#waitingReplies--;
       then();
-      if (this.#waitingReplies === 0) this.host.goOn();
+      if (this.#waitingReplies === 0) this.host.release(Hold.Reply);
     });
   }
 
@@ -151,7 +153,8 @@ export class Channel implements SessionSink {
   /** One whole content run: bytes[start, end). */
   publish(bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
     this.session.publish(this.publisher, bytes, start, end, mandatory);
-    if (this.host.broker.isBlocked) this.host.holdPublisher();
+    if (this.host.broker.isBlocked) this.host.hold(Hold.Alarm);
+    if (this.publisher.heldBytes > this.host.broker.limits.publisherWindowBytes) this.host.hold(Hold.Full);
   }
 
   confirm(_publisher: Publisher, firstSeq: number, count: number): void {
@@ -164,8 +167,9 @@ export class Channel implements SessionSink {
     const reply = code === ReplyCode.NoRoute ? NO_ROUTE : shortString(text);
     this.host.outbox.returned(this.number, code, reply, this.#parts.read(bytes, start, end));
   }
-  credit(): void {
-    // AMQP 0-9-1 has no credit: the connection stops reading
+  /** AMQP 0-9-1 has no credit: the connection goes on reading. */
+  credit(publisher: Publisher): void {
+    if (publisher.heldBytes <= this.host.broker.limits.publisherWindowBytes / 2) this.host.release(Hold.Full);
   }
   failed(): void {
     // a queue refused a publish that is not confirmed: it is dropped without a word, as in RabbitMQ
@@ -223,6 +227,9 @@ export class Channel implements SessionSink {
   writable(): boolean {
     return !this.isPaused && !this.isCommitting && !this.host.isDraining && this.host.outbox.isWritable;
   }
+  takesReplies(): boolean {
+    return this.host.outbox.isWritable;
+  }
   flush(): void {
     this.host.outbox.flush();
   }
@@ -276,13 +283,14 @@ export class Channel implements SessionSink {
 
   /** The body is whole, or nobody waits for the rest. */
   dropAssembly(): void {
-    this.host.assemblingBytes -= this.assembly?.bodyBytesHere ?? 0;
+    this.host.assemblingBytes -= this.assembly?.length ?? 0;
     this.assembly = undefined;
   }
 
   #release(): void {
     this.dropAssembly();
     this.session.close();
+    this.host.release(Hold.Full); // nobody waits for what queues hold of its publishes
     this.consumers.clear();
     this.#tags.clear();
     this.#isBusy = false;

@@ -84,7 +84,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#remote = remote;
     this.#log = log;
     this.#owner = owner;
-    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.#unhold(Hold.Unread));
+    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.release(Hold.Unread));
     this.#wait(HANDSHAKE_MS_MAX, () => {
       this.#log.info({}, 'handshake not finished within 10 seconds');
       this.#end();
@@ -101,7 +101,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   onBytes(chunk: Uint8Array): void {
     this.#heartbeat?.heard();
     if (this.#held.isHeld || this.#isPumping) {
-      if (this.#held.push(chunk) && !this.#channels.mustWait) this.#closeAsked();
+      if (this.#held.push(chunk))
+        this.release(Hold.Alarm); // it closes: what it sent before that is carried out first
       else if (this.#held.isDeaf) this.#stopReading();
       return;
     }
@@ -179,7 +180,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#phase === Phase.Open && reader.channel !== 0 && reader.type !== FrameType.Heartbeat) {
       const channel = this.#channels.find(reader.channel);
       if (channel === undefined) this.#channels.takeOutside(reader);
-      else if (!take(channel, reader)) this.#held.hold(Hold.Reply, reader);
+      else if (!take(channel, reader)) this.hold(Hold.Reply);
       return;
     }
     if (reader.type === FrameType.Heartbeat) {
@@ -195,8 +196,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   ended(channel: Channel): void {
     this.#channels.forget(channel);
-    this.#unhold(Hold.Reply);
-    this.#unhold(Hold.Alarm); // the alarm's end may have been told to that channel alone
+    this.release(Hold.Reply);
   }
 
   // What channel 0 says.
@@ -279,26 +279,23 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   // Holding back.
 
-  goOn(): void {
-    this.#unhold(Hold.Reply);
-  }
-
   blocked(reason: string | undefined): void {
-    if (reason !== undefined && !this.#isToldBlocked) {
-      this.#isToldBlocked = true;
-      if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason });
-    } else if (reason === undefined && this.#isToldBlocked) {
+    if (reason === undefined || this.#isToldBlocked) return; // its end is heard by `whenUnblocked`, whatever became of the channel
+    this.#isToldBlocked = true;
+    if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason });
+    this.broker.alarms.whenUnblocked(() => {
       this.#isToldBlocked = false;
+      if (this.#phase !== Phase.Open) return;
       if (this.#client.can('connection.blocked')) this.#send('connection.unblocked', {});
-      this.#unhold(Hold.Alarm);
-    }
+      this.release(Hold.Alarm);
+    });
   }
 
-  holdPublisher(): void {
-    this.#held.hold(Hold.Alarm, this.#reader);
+  hold(why: Hold): void {
+    this.#held.hold(why, this.#reader);
   }
 
-  #unhold(why: (typeof Hold)[keyof typeof Hold]): void {
+  release(why: Hold): void {
     if (why === Hold.Unread) this.#channels.resume(); // deliveries were held back too
     if (!this.#held.release(why) || this.#isPumping || this.#phase === Phase.Closed) return;
     this.#pump();
@@ -351,7 +348,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   /** The client closes; when what it asked before is answered. */
   #closeAsked(): void {
     if (this.#channels.mustWait) {
-      this.#held.hold(Hold.Reply, this.#reader);
+      this.hold(Hold.Reply);
       return;
     }
     this.#giveBack();

@@ -36,12 +36,18 @@ export function mistimed(phase: Phase): AmqpError {
 
 /** Logs why a connection ends, and answers what its peer is told of it. */
 export function logEnd(log: ConnectionLog, error: unknown): AmqpError {
-  if (!(error instanceof AmqpError) || error.code === ReplyCode.InternalError) {
+  if (!(error instanceof AmqpError)) {
     log.error({ err: error }, 'internal error: the connection is closed');
-    return error instanceof AmqpError ? error : new AmqpError(ReplyCode.InternalError, 'see the log of the server');
+    return new AmqpError(ReplyCode.InternalError, 'see the log of the server');
   }
   const { code, message: reason } = error;
   if (code === ReplyCode.ConnectionForced) log.info({ reason }, 'the connection is closed');
-  else log.warn({ code, reason }, 'the connection is closed for what its peer sent');
+  else
+    log.warn(
+      { code, reason },
+      code === ReplyCode.InternalError
+        ? 'the connection is closed: the broker has failed'
+        : 'the connection is closed for what its peer sent',
+    );
   return error;
 }

@@ -1,7 +1,7 @@
 // Input that a connection does not carry out yet, and why: an answer that is due first, an alarm that holds publishers back, or a peer that does not
 // read the answers it has got.
 // Always: (1) chunks come out in the order in which they came; (2) under an alarm alone the socket is read a little further, so that a peer that
-// closes its connection is heard: RabbitMQ stops reading, and does not hear it; (3) what is held is bounded by that, and by one read of the socket.
+// closes its connection is heard, once what it sent before that is done: RabbitMQ stops reading, and does not hear it; (3) what is held is bounded by that, and by one read of the socket.
 // Refuses: to carry out anything.
 
 import { FrameReader, FrameType } from '../../shared/amqp/frame.ts';
@@ -10,8 +10,8 @@ import { readU32 } from '../../shared/bytes.ts';
 import { Ring } from '../../shared/ring.ts';
 
 /** Why input is held. */
-export const Hold = { Reply: 1, Alarm: 2, Unread: 4 } as const;
-type Hold = (typeof Hold)[keyof typeof Hold];
+export const Hold = { Reply: 1, Alarm: 2, Unread: 4, Full: 8 } as const;
+export type Hold = (typeof Hold)[keyof typeof Hold];
 
 // How far a connection is read beyond what it may do.
 const LOOK_AHEAD_BYTES_MAX = 65_536;
@@ -26,20 +26,22 @@ export class HeldInput {
   /** Reads ahead under an alarm. */
   #scout: FrameReader | undefined;
   #aheadBytes = 0;
+  /** Its peer closes the connection in what is there already: no alarm holds that up. */
+  #isClosing = false;
 
   get isHeld(): boolean {
     return this.#reasons !== 0;
   }
   /** The socket is to be left alone. */
   get isDeaf(): boolean {
-    return (this.#reasons & (Hold.Reply | Hold.Unread)) !== 0 || (this.isHeld && this.#aheadBytes >= LOOK_AHEAD_BYTES_MAX);
+    return (this.#reasons & (Hold.Reply | Hold.Unread | Hold.Full)) !== 0 || (this.isHeld && this.#aheadBytes >= LOOK_AHEAD_BYTES_MAX);
   }
 
   /** `reader` stands where input stops. */
   hold(why: Hold, reader: FrameReader): void {
+    if (why === Hold.Alarm && !this.#sendsAhead(reader)) return;
     this.#reasons |= why;
     if (why === Hold.Reply) this.isShownAgain = true;
-    if (why === Hold.Alarm) this.#scout ??= this.#sendAhead(reader);
   }
 
   /** True when that was the last reason. */
@@ -57,11 +59,12 @@ export class HeldInput {
     this.#scout = undefined;
   }
 
-  /** What comes while input is held. True: its peer closes the connection in it. */
+  /** What comes while input is held. True: its peer closes the connection in it, which no alarm may hold up. */
   push(chunk: Uint8Array): boolean {
     this.#chunks.push(chunk);
     this.#aheadBytes += chunk.length;
-    return this.#scout !== undefined && findsClose(this.#scout, chunk);
+    if (this.#scout !== undefined && findsClose(this.#scout, chunk)) this.#isClosing = true;
+    return this.#isClosing;
   }
 
   shift(): Uint8Array | undefined {
@@ -70,10 +73,15 @@ export class HeldInput {
     return chunk;
   }
 
-  #sendAhead(reader: FrameReader): FrameReader {
+  /** False: the peer closes the connection in what has been read. */
+  #sendsAhead(reader: FrameReader): boolean {
+    if (this.#isClosing) return false;
+    if (this.#scout !== undefined) return true;
     const scout = new FrameReader(reader.frameMax);
-    findsClose(scout, reader.chunk.subarray(reader.at)); // one that is there already is met when the hold is over
-    return scout;
+    this.#isClosing = findsClose(scout, reader.chunk.subarray(reader.at));
+    for (const chunk of this.#chunks) this.#isClosing ||= findsClose(scout, chunk);
+    if (!this.#isClosing) this.#scout = scout;
+    return !this.#isClosing;
   }
 }
 

@@ -61,13 +61,17 @@ function takePublish(channel: Channel, reader: FrameReader): void {
   const { namesStart, namesEnd, mandatory, immediate } = publish;
   if (!immediate && bytes === reader.chunk && joiner.join(reader, namesStart, namesEnd))
     channel.publish(bytes, joiner.start, joiner.end, mandatory);
-  else channel.assembly = new Assembly(bytes, namesStart, namesEnd, mandatory, immediate);
+  else {
+    channel.assembly = new Assembly(bytes, namesStart, namesEnd, mandatory, immediate);
+    count(channel, channel.assembly.length);
+  }
 }
 
 function takeHeader(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameReader): void {
   const { assembly } = channel;
   if (assembly === undefined) throw noMethod();
   const bodyBytes = assembly.header(bytes, payloadStart, payloadEnd);
+  count(channel, payloadEnd - payloadStart);
   const { messageBytesMax } = channel.host;
   if (bodyBytes > messageBytesMax)
     throw new AmqpError(ReplyCode.PreconditionFailed, `message size ${bodyBytes} is larger than configured max size ${messageBytesMax}`);
@@ -75,16 +79,19 @@ function takeHeader(channel: Channel, { bytes, payloadStart, payloadEnd }: Frame
 }
 
 function takeBody(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameReader): void {
-  const { assembly, host } = channel;
+  const { assembly } = channel;
   if (assembly === undefined) throw noMethod();
   assembly.body(bytes, payloadStart, payloadEnd);
-  host.assemblingBytes += payloadEnd - payloadStart;
-  if (host.assemblingBytes > ASSEMBLIES_MAX * host.messageBytesMax)
-    throw new AmqpError(
-      ReplyCode.ResourceError,
-      `unfinished bodies above ${ASSEMBLIES_MAX * host.messageBytesMax} bytes on one connection`,
-    );
+  count(channel, payloadEnd - payloadStart);
   if (assembly.isWhole) finish(channel, assembly);
+}
+
+/** What came of a message that is not whole: names and header too, for a peer may send thousands of these. */
+function count({ host }: Channel, bytes: number): void {
+  host.assemblingBytes += bytes;
+  const bytesMax = ASSEMBLIES_MAX * host.messageBytesMax;
+  if (host.assemblingBytes > bytesMax)
+    throw new AmqpError(ReplyCode.ResourceError, `unfinished bodies above ${bytesMax} bytes on one connection`);
 }
 
 function finish(channel: Channel, assembly: Assembly): void {

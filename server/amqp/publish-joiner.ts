@@ -26,6 +26,7 @@ export class PublishJoiner {
     if (headerStart + HEADER_BYTES_MIN >= chunk.length || chunk[at] !== FrameType.Header || readU16(chunk, at + 1) !== channel)
       return false;
     const headerEnd = headerStart + readU32(chunk, at + 3);
+    if (headerEnd - headerStart > reader.frameMax) return false;
     if (headerEnd >= chunk.length || headerEnd - headerStart < HEADER_BYTES_MIN || chunk[headerEnd] !== FRAME_END) return false;
     if (readU32(chunk, headerStart) !== BASIC_CLASS_AND_WEIGHT || readU32(chunk, headerStart + 4) !== 0) return false;
     const bodyBytes = readU32(chunk, headerStart + 8);

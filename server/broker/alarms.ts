@@ -23,6 +23,7 @@ export class Alarms {
   isBlocked = false;
   readonly #broker: Broker;
   readonly #standing = new Set<Resource>();
+  readonly #untilUnblocked: (() => void)[] = [];
 
   constructor(broker: Broker) {
     this.#broker = broker;
@@ -32,6 +33,11 @@ export class Alarms {
   get reason(): string {
     const names = [...this.#standing].map(({ name }) => name);
     return `low on ${(['memory', 'disk'] as const).filter((name) => names.includes(name)).join(' & ')}`;
+  }
+
+  /** Calls `done` once, when publishers may go on. For who may lose the session that would be told. */
+  whenUnblocked(done: () => void): void {
+    this.#untilUnblocked.push(done);
   }
 
   /** Asked at the end of each turn. */
@@ -58,6 +64,8 @@ export class Alarms {
     this.#broker.notices.notice(
       isOver ? { kind, severity: 'warn', text: resource.text, fields } : { kind: `${kind}.cleared`, severity: 'info', text: left, fields },
     );
-    if (this.isBlocked !== wasBlocked) this.#broker.blockedChanged();
+    if (this.isBlocked === wasBlocked) return;
+    this.#broker.blockedChanged();
+    if (!this.isBlocked) for (const done of this.#untilUnblocked.splice(0)) done();
   }
 }

@@ -1,7 +1,8 @@
 // Publishes that wait for room in a full queue (x-overflow: block): stored, not yet in the queue, not yet confirmed.
 // Always: (1) they enter in the order in which they came, before anything published later; (2) while one waits its publisher gets no credit;
 // (3) each ends as one of entered, refused after x-block-timeout, refused because the queue went; (4) what does not fit the empty queue never waits.
-// RabbitMQ has no such overflow: it blocks whole connections, on alarms alone. Refuses: to bound what waits; the publishers' windows do.
+// RabbitMQ has no such overflow: it blocks whole connections, on alarms alone. Refuses: to bound what waits; the publishers' windows do,
+// and for AMQP its connection, which is not read while that is too much.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { Ring } from '../../shared/ring.ts';
@@ -47,7 +48,7 @@ export class HeldPublishes {
 
   add(stored: Stored, expirationMs: number, publisher: Publisher, run: ConfirmRun, now: number): void {
     const refuseAt = now + this.#queue.settings.blockTimeoutMs;
-    publisher.hold(run);
+    publisher.hold(run, stored.length);
     this.#waiting.push({ stored: new Stored().copyFrom(stored), expirationMs, publisher, run, refuseAt });
     if (refuseAt !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#alarm, refuseAt);
   }
@@ -59,7 +60,7 @@ export class HeldPublishes {
       this.#waiting.shift();
       held.stored.deadline = this.#queue.deadlineFor(held.expirationMs, now);
       this.#queue.enqueue(held.stored, now);
-      held.publisher.release(held.run, undefined);
+      held.publisher.release(held.run, held.stored.length, undefined);
     }
   }
 
@@ -84,7 +85,7 @@ export class HeldPublishes {
     const { stored } = held;
     this.#queue.counts.refused++;
     this.#broker.log.settle(this.#queue.number, stored.seq, stored.slab, stored.length, stored.flags);
-    held.publisher.release(held.run, error);
+    held.publisher.release(held.run, stored.length, error);
   }
 }
 

@@ -52,6 +52,7 @@ export class Publisher {
   #open: ConfirmRun | undefined;
   #nextSeq = 1;
   #holds = 0;
+  #heldBytes = 0;
 
   constructor(session: Session, handle: number, confirm: boolean, discipline: Discipline, windowBytes: number, isBlocked: boolean) {
     this.session = session;
@@ -106,14 +107,22 @@ export class Publisher {
     else this.session.sink.failed('publish', this.handle, error);
   }
 
-  hold(run: ConfirmRun): void {
-    run.holds++;
-    this.#holds++;
+  /** Bytes that queues hold of this publisher's: its protocol stops reading it where that is too much. */
+  get heldBytes(): number {
+    return this.#heldBytes;
   }
 
-  release(run: ConfirmRun, error: AmqpError | undefined): void {
+  hold(run: ConfirmRun, bytes: number): void {
+    run.holds++;
+    this.#holds++;
+    this.#heldBytes += bytes;
+  }
+
+  release(run: ConfirmRun, bytes: number, error: AmqpError | undefined): void {
     run.holds--;
     this.#holds--;
+    this.#heldBytes -= bytes;
+    if (this.discipline === Discipline.Stream) this.session.sink.credit(this, bytes);
     run.error ??= error;
     if (this.isClosed || this.session.isClosed) return;
     if (error !== undefined && !this.confirm) this.session.sink.failed('publish', this.handle, error);

@@ -23,6 +23,7 @@ export interface SessionSink {
   confirm(publisher: Publisher, firstSeq: number, count: number, routed: number): void;
   refuse(publisher: Publisher, seq: number, error: AmqpError): void;
   returned(publisher: Publisher, seq: number, code: number, text: string, bytes: Uint8Array, start: number, end: number): void;
+  /** The publisher may send so many bytes more; for one that its protocol holds back: a queue has let go of so many. */
   credit(publisher: Publisher, bytes: number): void;
   cancelled(consumer: Consumer, reason: string): void;
   active(consumer: Consumer, active: boolean): void;
@@ -32,6 +33,8 @@ export interface SessionSink {
   failed(op: 'settle' | 'publish', handle: number, error: AmqpError): void;
   /** False: the outbox is over its limit. session.resume() follows when it has drained. */
   writable(): boolean;
+  /** Whether an answer to a request can be sent: only what piles up unread stands against that. */
+  takesReplies(): boolean;
   /** The turn is over: what was encoded goes to the socket. */
   flush(): void;
   /** The broker ends this connection. */

@@ -109,7 +109,7 @@ export class Session extends Topology {
   /** A reply to a request of another session, or of this one. */
   reply(name: string, content: Content): void {
     const consumer = this.#broker.replyConsumers.find(name);
-    if (consumer === undefined || !consumer.session.sink.writable()) return;
+    if (consumer === undefined || !consumer.session.sink.takesReplies()) return;
     consumer.session.deliverReply(consumer, content);
   }
 

@@ -1,5 +1,6 @@
 // The transport as a connection sees it: whole messages, text or binary, in order. `ws` is one (web-socket.ts), the in-memory pair another.
-// Always: (1) messages leave in the order of the calls; (2) `sent` is called once for every message, in order, also when the socket is gone;
+// Always: (1) messages leave in the order of the calls; (2) `sent` is called in the order of the messages, at most once for each: never
+// for what was given to a socket that closes already, whose bytes are then its own for good;
 // (3) after `close` or `closed` nothing more comes in; (4) `closed` comes exactly once, never inside a call of the owner's.
 
 export interface MessageSocket {

@@ -147,6 +147,10 @@ export class Peer implements SessionSink {
     return !this.isDraining && this.context.outbox.isWritable;
   }
 
+  takesReplies(): boolean {
+    return this.context.outbox.isWritable;
+  }
+
   flush(): void {
     if (!this.isClosed) this.context.outbox.flush();
   }

@@ -57,11 +57,16 @@ export class WsSocket implements MessageSocket {
   }
 
   sendText(text: string, sent: () => void): void {
-    this.#ws.send(text, sent);
+    if (this.#takesMore) this.#ws.send(text, sent);
   }
 
   sendBinary(bytes: Uint8Array, sent: () => void): void {
-    this.#ws.send(bytes, sent);
+    if (this.#takesMore) this.#ws.send(bytes, sent);
+  }
+
+  /** Once it closes, ws would answer for what it drops before it answers for what is still on its way: `sent` would not be in order. */
+  get #takesMore(): boolean {
+    return this.#ws.readyState === this.#ws.OPEN;
   }
 
   close(code: number, reason: string): void {

@@ -206,12 +206,14 @@ export function malformedUtf8(): BlamelessError {
   return new BlamelessError(ReplyCode.FrameError, 'Malformed UTF-8 in shortstr');
 }
 
-/** Fields of a method, without its class and method, that do not parse. */
+/** Fields of a method, which begin at `start`, that do not parse. Those of the connection class hold passwords, so they are not shown. */
 export function undecodable(bytes: Uint8Array, start: number, end: number): AmqpError {
+  if (readU16(bytes, start - 4) === CONNECTION_CLASS) return new AmqpError(ReplyCode.FrameError, `cannot decode ${end - start} octets`);
   const shown = bytes.subarray(start, Math.min(end, start + UNDECODABLE_OCTETS_SHOWN));
   return new AmqpError(ReplyCode.FrameError, `cannot decode <<${shown.join(',')}${start + shown.length < end ? ',' : '>>'}`);
 }
 
+const CONNECTION_CLASS = 10;
 const OCTETS_SHOWN = 16;
 // A reply text ends at 255 bytes, and each octet takes two of them or more.
 const UNDECODABLE_OCTETS_SHOWN = 128;

@@ -156,6 +156,9 @@ export class SimPeer implements SessionSink {
     this.#oracle.note(`blocked ${reason}`);
     this.#oracle.count('blocked');
   }
+  takesReplies(): boolean {
+    return this.writable();
+  }
   writable(): boolean {
     return true;
   }

@@ -6,9 +6,10 @@ import type { ByteSocket } from '../../server/amqp/byte-socket.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
 import { FrameReader, FrameType, PROTOCOL_HEADER, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
-import { encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
+import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
 import type { MethodName } from '../../shared/amqp/spec.ts';
 import type { FieldTable } from '../../shared/amqp/table.ts';
+import { readU16 } from '../../shared/bytes.ts';
 import { encodeUtf8 } from '../../shared/text.ts';
 import type { Engine } from './engine.ts';
 
@@ -22,6 +23,7 @@ export class AmqpPeer implements ByteSocket {
   readonly methods: { readonly channel: number; readonly method: Method }[] = [];
   heartbeats = 0;
   bodies: string[] = [];
+  readonly properties: Properties[] = [];
   isEnded = false;
   isPaused = false;
   isStalled = false;
@@ -131,10 +133,15 @@ export class AmqpPeer implements ByteSocket {
       if (reader.type === FrameType.Heartbeat) this.heartbeats++;
       else if (reader.type === FrameType.Method)
         this.methods.push({ channel: reader.channel, method: decodeMethod(reader.bytes, reader.payloadStart, reader.payloadEnd) });
+      else if (reader.type === FrameType.Header) this.properties.push(readProperties(reader));
       else if (reader.type === FrameType.Body)
         this.bodies.push(Buffer.from(reader.bytes.subarray(reader.payloadStart, reader.payloadEnd)).toString());
     }
   }
+}
+
+function readProperties({ bytes, payloadStart, payloadEnd }: FrameReader): Properties {
+  return decodeProperties(bytes, payloadStart + CONTENT_HEADER_FIXED_BYTES, payloadEnd, readU16(bytes, payloadStart + 12));
 }
 
 /** basic.publish and its content. */

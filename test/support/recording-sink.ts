@@ -76,6 +76,9 @@ export class RecordingSink implements SessionSink {
   failed(_op: string, _handle: number, error: AmqpError): void {
     this.failures.push(error);
   }
+  takesReplies(): boolean {
+    return this.writable();
+  }
   writable(): boolean {
     return this.isWritable;
   }

@@ -7,6 +7,7 @@
 // Refuses: to connect again (session.ts does, with another one of these), mechanisms beside PLAIN and EXTERNAL.
 
 import {
+  FRAME_MIN_SIZE,
   FRAME_OVERHEAD_BYTES,
   FrameReader,
   FrameType,
@@ -18,7 +19,7 @@ import {
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../../shared/amqp/methods.ts';
 import { METHODS, type MethodName, methodKey } from '../../../shared/amqp/spec.ts';
 import type { FieldTable } from '../../../shared/amqp/table.ts';
-import { ReplyCode } from '../../../shared/error.ts';
+import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import { decodeUtf8, encodeUtf8 } from '../../../shared/text.ts';
 import type { ClientPorts } from '../ports.ts';
 import type { ByteHandlers, ByteLink, ByteTransport } from './bytes.ts';
@@ -232,6 +233,8 @@ export class Connection implements ByteHandlers {
 
   #tune({ channelMax, frameMax, heartbeat }: MethodFields<'connection.tune'>): void {
     const { vhost = '/', heartbeatS = 0 } = this.#login ?? {};
+    if (frameMax > 0 && frameMax < FRAME_MIN_SIZE)
+      throw new AmqpError(ReplyCode.NotAllowed, `frame_max ${frameMax} is below AMQP's ${FRAME_MIN_SIZE}`);
     this.#tuned = {
       channelMax: Math.min(channelMax || CHANNEL_MAX, CHANNEL_MAX),
       frameMax: Math.min(frameMax || FRAME_MAX, FRAME_MAX),
