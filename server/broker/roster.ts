@@ -1,6 +1,7 @@
 // The consumers of one queue, and whose turn it is. hot
 // Always: (1) among consumers that can take a message the highest priority wins, and inside a priority they take turns; (2) one that can
-// take nothing is never waited for; (3) with a single active consumer only that one is in a lane.
+// take nothing is never waited for; (3) a lane has those that are ready, and with a single active consumer all of them by age, each once; those
+// that left are shed from it later, and are never more than half of it: a connection may take thousands from one queue at once.
 // RabbitMQ differs: a classic queue ignores the priority of a newcomer under single active consumer; here, as in its quorum queues, a newcomer
 // of higher priority takes over once the active one has settled what it holds.
 
@@ -11,24 +12,27 @@ import { type Consumer, Standing } from './consumer.ts';
 interface Lane {
   readonly priority: number;
   ring: Ring<Consumer>;
+  /** How many in `ring` are cancelled. */
+  gone: number;
 }
 
 export class Roster {
   readonly #singleActive: boolean;
   /** Oldest first. */
-  readonly #all: Consumer[] = [];
+  readonly #all = new Set<Consumer>();
   /** Highest priority first. */
   readonly #lanes: Lane[] = [];
   #active: Consumer | undefined;
+  #exclusiveCount = 0;
 
   constructor(singleActive: boolean) {
     this.#singleActive = singleActive;
   }
 
   get count(): number {
-    return this.#all.length;
+    return this.#all.size;
   }
-  get consumers(): readonly Consumer[] {
+  get consumers(): ReadonlySet<Consumer> {
     return this.#all;
   }
 
@@ -39,41 +43,40 @@ export class Roster {
         hint: 'its consumers are active one at a time: consume without exclusive',
         path: '/exclusive',
       });
-    if (this.#all.length === 0) return;
-    if (exclusive || this.#all.some((consumer) => consumer.exclusive))
+    if (this.#exclusiveCount > 0 || (exclusive && this.#all.size > 0))
       throw new AmqpError(ReplyCode.AccessRefused, `${queueText} in exclusive use`, {
         hint: 'wait until the exclusive consumer is gone, or share the queue',
       });
   }
 
   add(consumer: Consumer): void {
-    this.#all.push(consumer);
-    if (!this.#singleActive) {
-      this.#enter(consumer);
-      return;
-    }
+    this.#all.add(consumer);
+    if (consumer.exclusive) this.#exclusiveCount++;
+    this.#enter(consumer);
+    if (!this.#singleActive) return;
     consumer.standing = Standing.Waiting;
     if (this.#active === undefined) this.#elect();
     else if (consumer.priority > this.#active.priority) {
-      this.#leave(this.#active);
       this.#active.standing = Standing.Yielding;
       this.settled(this.#active);
     }
   }
 
   remove(consumer: Consumer): void {
-    const index = this.#all.indexOf(consumer);
-    if (index < 0) return;
-    this.#all.splice(index, 1);
+    if (!this.#all.delete(consumer)) return;
+    if (consumer.exclusive) this.#exclusiveCount--;
+    const isInLane = this.#singleActive || consumer.standing === Standing.Ready;
     consumer.standing = Standing.Cancelled;
-    this.#leave(consumer);
+    this.#leave(consumer.priority, isInLane);
     if (consumer === this.#active) this.#elect();
-    else if (this.#active?.standing === Standing.Yielding && this.#best() === this.#active) this.#enter(this.#active); // nobody is left to yield to
+    else if (this.#active?.standing === Standing.Yielding && this.#best() === this.#active) this.#active.standing = Standing.Ready; // nobody is left to yield to
   }
 
   /** The consumer that gets the next message; its turn has then passed. */
   next(): Consumer | undefined {
-    for (const { ring } of this.#lanes) {
+    if (this.#singleActive) return this.#nextOfOne();
+    for (const lane of this.#lanes) {
+      const { ring } = lane;
       for (let consumer = ring.peek(); consumer !== undefined; consumer = ring.peek()) {
         if (consumer.standing === Standing.Ready && consumer.canTake()) {
           if (ring.length > 1) {
@@ -84,15 +87,25 @@ export class Roster {
         }
         ring.shift();
         if (consumer.standing === Standing.Ready) consumer.standing = Standing.Parked;
+        else lane.gone--;
       }
     }
+    return undefined;
+  }
+
+  #nextOfOne(): Consumer | undefined {
+    const active = this.#active;
+    if (active?.standing !== Standing.Ready) return undefined;
+    if (active.canTake()) return active;
+    active.standing = Standing.Parked;
     return undefined;
   }
 
   /** `consumer` has room again. True when it now waits for a message. */
   wake(consumer: Consumer): boolean {
     if (consumer.standing === Standing.Parked && consumer.canTake()) {
-      this.#enter(consumer);
+      consumer.standing = Standing.Ready;
+      if (!this.#singleActive) this.#enter(consumer);
       return true;
     }
     return consumer.standing === Standing.Ready;
@@ -111,36 +124,57 @@ export class Roster {
     const best = this.#best();
     this.#active = best;
     if (best === undefined) return;
-    this.#enter(best);
+    best.standing = Standing.Ready;
     best.session.tellActive(best, true);
   }
 
-  /** The highest priority, and among equals the oldest. */
+  /** The highest priority, and among equals the oldest. For single active: its lanes have everybody. */
   #best(): Consumer | undefined {
-    let best: Consumer | undefined;
-    for (const consumer of this.#all) if (best === undefined || consumer.priority > best.priority) best = consumer;
-    return best;
+    const lane = this.#lanes[0];
+    if (lane === undefined) return undefined;
+    while (lane.ring.peek()?.standing === Standing.Cancelled) {
+      lane.ring.shift();
+      lane.gone--;
+    }
+    return lane.ring.peek();
   }
 
-  #leave(consumer: Consumer): void {
-    const index = this.#lanes.findIndex((lane) => lane.priority === consumer.priority);
+  /** A consumer of `priority` is cancelled; `isInLane`: it had a place there. */
+  #leave(priority: number, isInLane: boolean): void {
+    const index = this.#placeOf(priority);
     const lane = this.#lanes[index];
-    if (lane === undefined) return;
-    const others = [...lane.ring].filter((other) => other !== consumer);
-    lane.ring = new Ring<Consumer>(4);
-    for (const other of others) lane.ring.push(other);
-    if (others.length === 0) this.#lanes.splice(index, 1);
+    if (lane?.priority !== priority) return;
+    if (isInLane) lane.gone++;
+    if (lane.gone > lane.ring.length / 2) sweep(lane);
+    if (lane.ring.length === 0) this.#lanes.splice(index, 1);
   }
 
   #enter(consumer: Consumer): void {
-    consumer.standing = Standing.Ready;
-    let index = this.#lanes.findIndex((lane) => lane.priority <= consumer.priority);
-    if (index < 0) index = this.#lanes.length;
+    const { priority } = consumer;
+    const index = this.#placeOf(priority);
     let lane = this.#lanes[index];
-    if (lane?.priority !== consumer.priority) {
-      lane = { priority: consumer.priority, ring: new Ring<Consumer>(4) };
+    if (lane?.priority !== priority) {
+      lane = { priority, ring: new Ring<Consumer>(4), gone: 0 };
       this.#lanes.splice(index, 0, lane);
     }
     lane.ring.push(consumer);
   }
+
+  /** Where the lane of `priority` is, or belongs. */
+  #placeOf(priority: number): number {
+    let [low, high] = [0, this.#lanes.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#lanes[middle] as Lane).priority > priority) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}
+
+function sweep(lane: Lane): void {
+  const old = lane.ring;
+  lane.ring = new Ring<Consumer>(old.length - lane.gone);
+  for (const consumer of old) if (consumer.standing !== Standing.Cancelled) lane.ring.push(consumer);
+  lane.gone = 0;
 }

@@ -243,7 +243,7 @@ class Run {
     }
     if (queue.held === undefined && queue.settings.overflow === 'drop-head')
       expect(queue.readyCount).toBeLessThanOrEqual(queue.settings.maxLength);
-    const idle = queue.roster.consumers.filter((consumer) => consumer.canTake() && isToServe(consumer));
+    const idle = [...queue.roster.consumers].filter((consumer) => consumer.canTake() && isToServe(consumer));
     expect(idle.length, `consumers that can take, beside ${queue.readyCount} ready in ${queue.name}`).toBe(0);
   }
 
@@ -262,7 +262,8 @@ class Run {
 
 /** Of single active consumers all wait but one, and that one only while it yields to a higher priority. */
 function isToServe(consumer: Consumer): boolean {
-  if (consumer.standing === Standing.Yielding) return !consumer.queue.roster.consumers.some((other) => other.priority > consumer.priority);
+  if (consumer.standing === Standing.Yielding)
+    return ![...consumer.queue.roster.consumers].some((other) => other.priority > consumer.priority);
   return consumer.standing !== Standing.Waiting;
 }
 
