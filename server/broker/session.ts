@@ -453,9 +453,10 @@ export class Session extends Topology {
 
   #checkConsumerCount(): void {
     const { consumersPerSession } = this.#broker.limits;
+    const unit = this.owner === this ? 'connection' : 'channel';
     if (this.#consumers.size >= consumersPerSession)
-      throw new AmqpError(ReplyCode.NotAllowed, `more than ${consumersPerSession} consumers on one connection`, {
-        hint: 'use fewer consumers, or another connection',
+      throw new AmqpError(ReplyCode.NotAllowed, `more than ${consumersPerSession} consumers on one ${unit}`, {
+        hint: `use fewer consumers, or another ${unit}`,
       });
   }
 

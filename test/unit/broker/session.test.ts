@@ -68,6 +68,15 @@ test('taps count as consumers of their session', () => {
   expect(() => peer.session.openTap(4, 'amq.fanout', '', new Map(), 10)).toThrow('NOT_ALLOWED');
 });
 
+test('consumers are limited per connection, or per channel where the connection has several', () => {
+  const engine = new Engine({ limits: { consumersPerSession: 0 } });
+  const peer = engine.connect();
+  engine.declare(peer, 'q');
+  expect(() => engine.consume(peer, 'q')).toThrow('more than 0 consumers on one connection');
+  const channel = engine.broker.openSession(peer.sink, peer.session.identity, {});
+  expect(() => engine.consume({ ...peer, session: channel }, 'q')).toThrow('more than 0 consumers on one channel');
+});
+
 test('a message larger than the window is taken from a publisher that began it with credit', () => {
   const engine = new Engine({ limits: { publisherWindowBytes: 1_000 } });
   const peer = engine.connect();
