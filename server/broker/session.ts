@@ -7,7 +7,6 @@
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import type { Content } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { Ring } from '../../shared/ring.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker, Identity } from './broker.ts';
 import { type ConsumeOptions, Consumer, Standing } from './consumer.ts';
@@ -48,8 +47,8 @@ export class Session extends Topology {
   #prefetch = 0;
   #prefetched = 0;
   #unackedBytes = 0;
-  /** Parked until the session as a whole has room. */
-  readonly #forRoom = new Ring<Consumer>(4);
+  /** Parked until the session as a whole has room, and in the order in which they go on. */
+  readonly #forRoom = new Set<Consumer>();
   #wasToldBlocked = false;
   #hasPublished = false;
 
@@ -210,6 +209,7 @@ export class Session extends Topology {
   cancel(consumer: Consumer): void {
     if (this.#consumers.get(consumer.tag) !== consumer) return;
     this.#consumers.delete(consumer.tag);
+    this.#forRoom.delete(consumer);
     if (this.#replyConsumer?.consumer === consumer) {
       this.#broker.replyConsumers.remove(this.#replyConsumer.name);
       this.#replyConsumer = undefined;
@@ -256,15 +256,17 @@ export class Session extends Topology {
         ((this.#prefetch !== 0 && this.#prefetched >= this.#prefetch) || this.#unackedBytes >= this.#broker.limits.unackedBytesPerSession));
     if (isFull && !consumer.waitsForRoom) {
       consumer.waitsForRoom = true;
-      this.#forRoom.push(consumer);
+      this.#forRoom.add(consumer);
     }
     return !isFull;
   }
 
   /** There is room again: those that were parked for want of it go on, in that order. */
   resume(): void {
-    for (let waiting = this.#forRoom.length; waiting > 0; waiting--) {
-      const consumer = this.#forRoom.shift() as Consumer;
+    let waiting = this.#forRoom.size;
+    for (const consumer of this.#forRoom) {
+      if (waiting-- === 0) break; // this one came back, and waits on
+      this.#forRoom.delete(consumer);
       consumer.waitsForRoom = false;
       consumer.queue.wake(consumer);
     }
@@ -425,7 +427,7 @@ export class Session extends Topology {
       consumer.unackedCount--;
       this.#prefetched--;
     }
-    if (this.#forRoom.length > 0) this.resume();
+    if (this.#forRoom.size > 0) this.resume();
     if (consumer !== undefined) queue.wake(consumer);
   }
 
@@ -434,6 +436,7 @@ export class Session extends Topology {
   /** The queue is gone, or its consumer is thrown out. */
   consumerLost(consumer: Consumer, reason: string): void {
     if (!this.#consumers.delete(consumer.tag)) return;
+    this.#forRoom.delete(consumer);
     this.sink.cancelled(consumer, reason);
     this.#broker.touchSession(this);
   }

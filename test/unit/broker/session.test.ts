@@ -1,7 +1,9 @@
 // One session: what parks its consumers wakes them again, and what it leaves behind does not stay.
 // Always: an engine and a clock that the test owns.
 
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import type { Consumer } from '../../../server/broker/consumer.ts';
+import { Queue } from '../../../server/broker/queue.ts';
 import { encodeContent } from '../../../shared/content.ts';
 import { Engine } from '../../support/engine.ts';
 import { bodies, queueOf } from '../../support/engine-queues.ts';
@@ -76,6 +78,41 @@ test('consumers are limited per connection, or per channel where the connection 
   const channel = engine.broker.openSession(peer.sink, peer.session.identity, {});
   expect(() => engine.consume({ ...peer, session: channel }, 'q')).toThrow('more than 0 consumers on one channel');
 });
+
+test.each(['is cancelled', 'loses its queue'])(
+  'a consumer that waits for room and %s waits no more, and the others go on in their order',
+  (how) => {
+    const engine = new Engine();
+    const peer = engine.connect();
+    for (const name of ['q', 'gone']) engine.declare(peer, name);
+    peer.sink.isWritable = false;
+    const parked = (queue: string, handle: number): Consumer => {
+      engine.publish(peer, '', queue, 'x');
+      const consumer = engine.consume(peer, queue, { handle });
+      engine.time.settle();
+      return consumer;
+    };
+    parked('q', 2);
+    const leaving = [parked('gone', 3), parked('gone', 4)];
+    parked('q', 5);
+    const woken = vi.spyOn(Queue.prototype, 'wake');
+    try {
+      if (how === 'is cancelled') for (const consumer of leaving) peer.session.cancel(consumer);
+      else peer.session.deleteQueue('gone', false, false);
+      for (let round = 0; round < 2; round++) {
+        peer.session.resume(); // there is no room yet: they wait on
+        expect(woken.mock.calls.map(([consumer]) => consumer.handle)).toEqual([2, 5]);
+        woken.mockClear();
+      }
+    } finally {
+      woken.mockRestore();
+    }
+    peer.sink.isWritable = true;
+    peer.session.resume();
+    engine.time.settle();
+    expect(peer.sink.delivered.map((each) => each.handle)).toEqual([2, 5]);
+  },
+);
 
 test('a message larger than the window is taken from a publisher that began it with credit', () => {
   const engine = new Engine({ limits: { publisherWindowBytes: 1_000 } });
