@@ -129,7 +129,7 @@ export class Leveret implements ConnectionOwner {
       settings: this.#settings,
       origins: this.#config.origins,
       amqp: (socket, peer) => {
-        const bytes = new MessageByteSocket(socket);
+        const bytes = new MessageByteSocket(socket, this.#turns);
         const handler = amqp.accept(bytes, peer, () => socket.admit(messageBytesMax));
         if (handler === undefined) return false;
         bytes.attach(handler);

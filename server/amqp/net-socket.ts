@@ -10,7 +10,7 @@ import type { ByteHandler, ByteSocket } from './byte-socket.ts';
 
 const HANG_UP_MS_MAX = 2_000;
 // One read of the socket. The system would go on with up to 32 of them: 30,000 small messages before the first is delivered.
-const TURN_BYTES_MAX = 64 * 1024;
+export const TURN_BYTES_MAX = 64 * 1024;
 
 export class NetSocket implements ByteSocket {
   readonly #socket: Socket;
