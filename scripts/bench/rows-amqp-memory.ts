@@ -15,7 +15,7 @@ import { display, type Effort, type Figure, median, type Row } from './row.ts';
 
 const BODY_BYTES = 100;
 // Of the backlog, what goes through before: what traffic costs a broker, waiting messages shall not be charged for.
-const WARM_UP_SHARE = 0.2;
+const WARM_UP_SHARE = 0.5;
 // Until what was freed is freed, and what is still being done is done.
 const SETTLE_MS = 1_000;
 
