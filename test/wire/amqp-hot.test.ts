@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Channel } from '../../server/amqp/channel.ts';
 import { take } from '../../server/amqp/incoming.ts';
+import { PublishJoiner } from '../../server/amqp/publish-joiner.ts';
 import { FrameReader, FrameType } from '../../shared/amqp/frame.ts';
 import {
   CONFIRM_BYTES,
@@ -218,4 +219,15 @@ test('a publish is the same content run whether its frames are joined in place o
     ),
     { numRuns: 500 },
   );
+});
+
+test('a header frame above frameMax is no publish, in one piece either', () => {
+  const headerBytes = encodeContentHeader({ headers: new Map([['x', 'y'.repeat(8_000)]]) }, 1);
+  const stream = frames({ exchange: '', routingKey: 'q', mandatory: false, headerBytes, body: Uint8Array.of(1) }, 10);
+  const reader = new FrameReader(4096);
+  reader.feed(stream);
+  reader.next();
+  const joiner = new PublishJoiner();
+  expect(joiner.join(reader, reader.payloadStart + 6, reader.payloadEnd - 1)).toBe(false);
+  expect(() => reader.next()).toThrow(/frame_too_large/);
 });
