@@ -30,7 +30,7 @@ const TICKER = `
 const { parentPort, workerData } = require('node:worker_threads');
 const { ended, startUs, stepUs } = workerData;
 const nowUs = () => Number(process.hrtime.bigint()) / 1e3;
-for (let dueUs = startUs; ; dueUs = Math.max(dueUs, nowUs()) + stepUs) {
+for (let dueUs = startUs; ; dueUs += stepUs * Math.max(1, Math.ceil((nowUs() - dueUs) / stepUs))) {
   const waitMs = (dueUs - nowUs()) / 1e3;
   if (waitMs > 0 && Atomics.wait(ended, 0, 0, waitMs) !== 'timed-out') break;
   parentPort.postMessage(0);

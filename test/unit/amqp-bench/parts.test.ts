@@ -51,6 +51,17 @@ test('limits and queues are shared out whole', () => {
   expect([0, 1, 2].map((index) => queuesOf({ queues: ['a', 'b'], consumers: 3 }, index))).toEqual([['a'], ['b'], ['a']]);
 });
 
+test("the clock is the machine's, so that another process can tell how old a message is", () => {
+  const machineUs = (): number => Number(process.hrtime.bigint()) / 1e3;
+  for (let i = 0; i < 100; i++) {
+    const before = machineUs();
+    const now = nowUs();
+    const after = machineUs();
+    expect(now).toBeGreaterThan(before - 50);
+    expect(now).toBeLessThan(after + 50);
+  }
+});
+
 test('the body of a message that somebody else wrote is no time', () => {
   const now = nowUs();
   expect(isStamp(now - 1_000, now)).toBe(true);
