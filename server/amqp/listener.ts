@@ -1,7 +1,7 @@
 // Lets AMQP connections in over TCP and TLS, and ends them together.
-// Always: (1) the limits on connections hold before a byte is read: who is one too many is hung up on; (2) the peer's own address counts, or what a proxy that is trusted says
-// of the client it stands for; (3) a TLS
-// handshake has 5 s, and costs nothing but its socket when it fails; (4) a client certificate names a user only where it was verified.
+// Always: (1) a socket counts from when it is accepted until it is closed, whatever it says in between: who is one too many is hung up on before a byte is
+// read; (2) the peer's own address counts, or what a proxy that is trusted says of the client it stands for; (3) a TLS handshake has 5 s, and costs
+// nothing but its socket when it fails; (4) a client certificate names a user only where it was verified.
 // Refuses: to decide limits (broker/admissions.ts) or to read configuration.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -15,6 +15,7 @@ import { NetSocket } from './net-socket.ts';
 import { awaitProxyHeader, type Peer } from './proxy-header.ts';
 
 const TLS_HANDSHAKE_MS_MAX = 5_000; // security.md, 3
+const SHUTTING_DOWN = 'the server shuts down';
 
 export interface AmqpListenerOptions {
   readonly settings: AmqpSettings;
@@ -32,10 +33,17 @@ export interface Address {
   readonly port: number;
 }
 
+/** What the transport of a connection wants to know. */
 interface Entry {
-  readonly admission: Admission;
-  /** What its transport wants to know. */
   readonly opened: () => void;
+  readonly closed: () => void;
+}
+
+/** A socket that was let in, and for whom it counts. */
+interface Guest {
+  readonly socket: Socket;
+  peer: Peer;
+  admission: Admission;
 }
 
 export class AmqpListener implements AmqpConnectionOwner {
@@ -56,12 +64,15 @@ export class AmqpListener implements AmqpConnectionOwner {
 
   /** Answers where it listens. Rejects with Node's error: EADDRINUSE, EACCES, EADDRNOTAVAIL. `tls`: certificates and keys. */
   listen(host: string, port: number, tls?: TlsOptions): Promise<Address> {
-    const enter = tls === undefined ? (socket: Socket, peer: Peer) => this.#accept(socket, peer, undefined) : this.#tlsDoor(tls);
+    const enter = tls === undefined ? (guest: Guest) => this.#accept(guest, guest.socket, undefined) : this.#tlsDoor(tls);
     const server = createServer({ allowHalfOpen: tls === undefined }, (socket) => {
-      this.#watch(socket);
-      const peer = peerOf(socket);
-      if (!this.#options.isProxy(peer.address)) enter(socket, peer);
-      else awaitProxyHeader(socket, this.#options.settings.clock, (source) => enter(socket, source ?? peer));
+      const guest = this.#letIn(socket);
+      if (guest === undefined) return;
+      if (!this.#options.isProxy(guest.peer.address)) enter(guest);
+      else
+        awaitProxyHeader(socket, this.#options.settings.clock, (source) => {
+          if (source === undefined || this.#standsFor(guest, source)) enter(guest);
+        });
     });
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
@@ -77,34 +88,42 @@ export class AmqpListener implements AmqpConnectionOwner {
   }
 
   /** Makes TLS of a socket, and a connection of that. The server that does it listens to nothing itself: a PROXY header comes before TLS. */
-  #tlsDoor(tls: TlsOptions): (socket: Socket, peer: Peer) => void {
-    const peers = new Map<string, Peer>();
+  #tlsDoor(tls: TlsOptions): (guest: Guest) => void {
+    const guests = new Map<string, Guest>();
     const server = createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS_MAX });
     server.on('tlsClientError', () => undefined); // its socket is closed already
     server.on('secureConnection', (socket: TLSSocket) => {
-      const own = peerOf(socket);
-      this.#accept(socket, peers.get(nameOf(own)) ?? own, certifiedName(socket));
+      const guest = guests.get(endsOf(socket));
+      if (guest === undefined)
+        socket.destroy(); // it was cut meanwhile
+      else this.#accept(guest, socket, certifiedName(socket));
     });
-    return (socket, peer) => {
-      const name = nameOf(peerOf(socket));
-      peers.set(name, peer);
-      socket.once('close', () => peers.delete(name));
-      server.emit('connection', socket);
+    return (guest) => {
+      const ends = endsOf(guest.socket);
+      guests.set(ends, guest);
+      guest.socket.once('close', () => guests.delete(ends));
+      server.emit('connection', guest.socket);
     };
   }
 
   /** A connection whose bytes come over something else; `opened` is called when it has logged in. undefined: there may be no more. */
   accept(socket: ByteSocket, peer: Peer, opened: () => void): ByteHandler | undefined {
-    return this.#connect(socket, peer, undefined, opened);
+    const admission = this.#admit(peer);
+    if (admission === undefined) return undefined;
+    return this.#connect(socket, peer, undefined, {
+      opened: () => {
+        admission.opened();
+        opened();
+      },
+      closed: () => admission.left(),
+    });
   }
 
   opened(connection: AmqpConnection): void {
-    const entry = this.#connections.get(connection);
-    entry?.admission.opened();
-    entry?.opened();
+    this.#connections.get(connection)?.opened();
   }
   closed(connection: AmqpConnection): void {
-    this.#connections.get(connection)?.admission.left();
+    this.#connections.get(connection)?.closed();
     this.#connections.delete(connection);
   }
 
@@ -129,35 +148,72 @@ export class AmqpListener implements AmqpConnectionOwner {
     cut.cancel();
   }
 
-  #watch(socket: Socket): void {
-    this.#sockets.add(socket);
-    socket.once('close', () => this.#sockets.delete(socket));
+  /** Counts a socket until it is closed; one too many is closed at once. */
+  #letIn(socket: Socket): Guest | undefined {
     socket.on('error', () => undefined);
-  }
-
-  #accept(socket: Socket, peer: Peer, certified: string | undefined): void {
-    const netSocket = new NetSocket(socket, this.#options.settings.clock, this.#options.turns);
-    const connection = this.#connect(netSocket, peer, certified, () => undefined);
-    if (connection === undefined) socket.destroy();
-    else {
-      netSocket.attach(connection);
-      socket.resume(); // reading a PROXY header has stopped it
-    }
-  }
-
-  #connect(socket: ByteSocket, { address, port }: Peer, certifiedName: string | undefined, opened: () => void): AmqpConnection | undefined {
-    const { settings, admissions, logFor, isLoopback } = this.#options;
-    const peer = nameOf({ address, port });
-    const remote: AmqpRemote = { name: peer, address, isLoopback: isLoopback(address), certifiedName };
-    const refusal = this.#isDraining ? 'the server shuts down' : admissions.refusal(address, remote.isLoopback);
-    const log = logFor({ connection: this.#nextNumber++, peer });
-    if (refusal !== undefined) {
-      log.warn({ reason: refusal }, 'an AMQP connection was refused');
+    const peer = peerOf(socket);
+    const admission = this.#admit(peer);
+    if (admission === undefined) {
+      socket.destroy();
       return undefined;
     }
-    const admission = admissions.admit(address);
-    const connection = new AmqpConnection(settings, socket, remote, log, this);
-    this.#connections.set(connection, { admission, opened });
+    const guest: Guest = { socket, peer, admission };
+    this.#sockets.add(socket);
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      guest.admission.left();
+    });
+    return guest;
+  }
+
+  /** From now on the socket counts for `source`. False: that has too many, and the socket is closed. */
+  #standsFor(guest: Guest, source: Peer): boolean {
+    guest.admission.left();
+    const admission = this.#admit(source);
+    if (admission === undefined) {
+      guest.socket.destroy();
+      return false;
+    }
+    guest.admission = admission;
+    guest.peer = source;
+    return true;
+  }
+
+  /** `socket` is that of the guest, or TLS over it. */
+  #accept({ peer, admission }: Guest, socket: Socket, certified: string | undefined): void {
+    if (this.#isDraining) {
+      this.#refuse(peer, SHUTTING_DOWN);
+      socket.destroy();
+      return;
+    }
+    const netSocket = new NetSocket(socket, this.#options.settings.clock, this.#options.turns);
+    const entry = { opened: () => admission.opened(), closed: () => undefined }; // it counts until its socket is closed
+    netSocket.attach(this.#connect(netSocket, peer, certified, entry));
+    socket.resume(); // reading a PROXY header has stopped it
+  }
+
+  #admit(peer: Peer): Admission | undefined {
+    const { admissions, isLoopback } = this.#options;
+    const refusal = this.#isDraining ? SHUTTING_DOWN : admissions.refusal(peer.address, isLoopback(peer.address));
+    if (refusal === undefined) return admissions.admit(peer.address);
+    this.#refuse(peer, refusal);
+    return undefined;
+  }
+
+  #refuse(peer: Peer, reason: string): void {
+    this.#logFor(nameOf(peer)).warn({ reason }, 'an AMQP connection was refused');
+  }
+
+  #logFor(peer: string): ConnectionLog {
+    return this.#options.logFor({ connection: this.#nextNumber++, peer });
+  }
+
+  #connect(socket: ByteSocket, peer: Peer, certifiedName: string | undefined, entry: Entry): AmqpConnection {
+    const { settings, isLoopback } = this.#options;
+    const name = nameOf(peer);
+    const remote: AmqpRemote = { name, address: peer.address, isLoopback: isLoopback(peer.address), certifiedName };
+    const connection = new AmqpConnection(settings, socket, remote, this.#logFor(name), this);
+    this.#connections.set(connection, entry);
     return connection;
   }
 }
@@ -167,6 +223,11 @@ function peerOf(socket: Socket): Peer {
 }
 function nameOf({ address, port }: Peer): string {
   return `${address}:${port}`;
+}
+
+/** Both ends: no two sockets that are open have the same. */
+function endsOf(socket: Socket): string {
+  return `${nameOf(peerOf(socket))} ${socket.localAddress}:${socket.localPort}`;
 }
 
 /** Whom a verified client certificate names. */

@@ -1,4 +1,5 @@
-// AMQP behind a load balancer that speaks the PROXY protocol: the client's address counts, and a header from anybody else does not.
+// AMQP behind a load balancer that speaks the PROXY protocol: the client's address counts, and a header from anybody else does not. And sockets
+// count, whatever they have said.
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect as connectSocket, type Socket } from 'node:net';
@@ -27,14 +28,20 @@ async function start(
 async function logIn(socket: Socket): Promise<string> {
   const reader = new FrameReader(131_072);
   const methods: Method[] = [];
-  const ended = once(socket, 'close').then(() => 'closed' as const);
+  const ended = new Promise<'closed'>((resolve) => socket.once('close', () => resolve('closed'))); // `once` would reject when it is reset
   socket.on('error', () => undefined);
   socket.write(Buffer.from('AMQP\0\0\x09\x01', 'latin1'));
   const next = async (): Promise<string> => {
     for (;;) {
       const method = methods.shift();
       if (method !== undefined) return method.name;
-      const chunk = await Promise.race([once(socket, 'data').then(([bytes]) => bytes as Buffer), ended]);
+      const chunk = await Promise.race([
+        once(socket, 'data').then(
+          ([bytes]) => bytes as Buffer,
+          () => ended,
+        ),
+        ended,
+      ]);
       if (chunk === 'closed') return 'closed';
       if (chunk.toString('latin1', 0, 4) === 'AMQP') return 'the version that is spoken here';
       reader.feed(chunk);
@@ -101,6 +108,62 @@ test('the header comes before TLS', async () => {
     socket.destroy();
   }
   expect(started.err).toContain('203.0.113.7:40001');
+});
+
+/** The outcome once there is room: the broker sees that a socket is gone a little later than the test that closed it. */
+async function whenThereIsRoom(dial: () => Promise<string>): Promise<string> {
+  for (;;) {
+    const outcome = await dial();
+    if (outcome !== 'closed') return outcome;
+  }
+}
+
+const ONE = { LEVERET_LIMITS_CONNECTIONS_UNAUTHENTICATED: '1' };
+
+test('a proxy that has not said whom it stands for counts: one too many is hung up on at once', async () => {
+  const { port } = await start({ ...BALANCER, ...ONE });
+  const silent = connectSocket(port, '127.0.0.1');
+  await once(silent, 'connect');
+  let isClosed = false;
+  silent.resume().on('close', () => {
+    isClosed = true;
+  });
+  const excess = connectSocket(port, '127.0.0.1')
+    .resume()
+    .on('error', () => undefined);
+  await once(excess, 'close');
+  expect(isClosed, 'it has its five seconds').toBe(false);
+  silent.write('PROXY UNKNOWN\r\n');
+  expect(await logIn(silent)).toBe('connection.open-ok');
+  expect(await behind(port, 'PROXY UNKNOWN\r\n'), 'who has logged in makes room').toBe('connection.open-ok');
+  silent.destroy();
+});
+
+test('behind a proxy the limit per address is that of the client, and what is closed makes room', async () => {
+  const { port } = await start({ ...BALANCER, LEVERET_LIMITS_CONNECTIONS_PER_IP: '1' });
+  const from = (address: string): Promise<string> => behind(port, `PROXY TCP4 ${address} 127.0.0.1 40000 5672\r\n`);
+  const first = connectSocket(port, '127.0.0.1');
+  first.write('PROXY TCP4 203.0.113.7 127.0.0.1 40000 5672\r\nAMQP\0\0\x09\x01');
+  await once(first, 'data');
+  expect(await from('203.0.113.7')).toBe('closed');
+  expect(await from('203.0.113.8')).toBe('connection.close'); // guest, from elsewhere
+  first.resume().end();
+  expect(await whenThereIsRoom(() => from('203.0.113.7'))).toBe('connection.close');
+});
+
+test('a socket counts for as long as it is there, also when its connection is over', async () => {
+  const { port } = await start(ONE);
+  const lingering = connectSocket({ port, host: '127.0.0.1', allowHalfOpen: true });
+  let isClosed = false;
+  lingering.on('close', () => {
+    isClosed = true;
+  });
+  lingering.resume().write('GET / HTTP/1.1\r\n\r\n');
+  await once(lingering, 'end');
+  expect(await behind(port, '')).toBe('closed');
+  expect(isClosed, 'it is not cut yet').toBe(false);
+  lingering.end();
+  expect(await whenThereIsRoom(() => behind(port, ''))).toBe('connection.open-ok');
 });
 
 test('a proxy that is no address stops the start', async () => {

@@ -1,5 +1,7 @@
 // AMQP over TLS, and client certificates: the built broker, and amqplib as its peer.
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { connect as connectSocket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { connect as connectAmqp, credentials } from 'amqplib';
 import { expect, test } from 'vitest';
@@ -11,7 +13,11 @@ const pem = (name: string): Buffer => readFileSync(path(name));
 const SERVER = ['--tls-cert', path('server'), '--tls-key', path('server-key')];
 
 async function start(...flags: string[]): Promise<string> {
-  const started = new Started(['--memory', '--http-port', '0', '--amqps-port', '0', ...SERVER, ...flags]);
+  return startIn({}, ...flags);
+}
+
+async function startIn(environment: Record<string, string>, ...flags: string[]): Promise<string> {
+  const started = new Started(['--memory', '--http-port', '0', '--amqps-port', '0', ...SERVER, ...flags], environment);
   await started.port();
   const url = /amqps:\/\/\S+/.exec(started.out)?.[0];
   if (url === undefined) throw new Error(`no amqps address in: ${started.out}`);
@@ -57,6 +63,25 @@ test('where a certificate is required, nobody comes in without', async () => {
   const url = await start('--tls-ca', path('ca'), '--tls-client-certificate', 'require');
   await expect(roundTrip(url, {})).rejects.toThrow();
   expect(await roundTrip(url, { cert: pem('client'), key: pem('client-key') })).toBe('over TLS');
+});
+
+test('a socket that shakes no hands counts: one too many is hung up on at once, and one that is gone makes room', async () => {
+  const url = await startIn({ LEVERET_LIMITS_CONNECTIONS_UNAUTHENTICATED: '3' });
+  const dial = () => connectSocket(Number(new URL(url).port), '127.0.0.1');
+  const silent = [dial(), dial(), dial()];
+  await Promise.all(silent.map((socket) => once(socket, 'connect')));
+  const closed: string[] = [];
+  for (const socket of silent) socket.resume().on('close', () => closed.push('silent'));
+  const excess = dial()
+    .resume()
+    .on('error', () => undefined);
+  await once(excess, 'close');
+  expect(closed, 'those within the limit have their five seconds').toEqual([]);
+  const [first] = silent;
+  first?.end();
+  await once(first ?? excess, 'close');
+  expect(await roundTrip(url, {})).toBe('over TLS');
+  for (const socket of silent) socket.destroy();
 });
 
 test.each([
