@@ -15,6 +15,8 @@ import { PublishJoiner } from './publish-joiner.ts';
 
 // What has come of unfinished bodies on one connection, in units of the largest message: clients interleave those of their channels.
 const ASSEMBLIES_MAX = 8;
+// Beside them: names and headers, which nearly always are a few dozen bytes each.
+const HEADERS_BYTES_MAX = 1024 * 1024;
 
 const publish = new PublishReader();
 const settle = new SettleReader();
@@ -89,7 +91,7 @@ function takeBody(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameRe
 /** What came of a message that is not whole: names and header too, for a peer may send thousands of these. */
 function count({ host }: Channel, bytes: number): void {
   host.assemblingBytes += bytes;
-  const bytesMax = ASSEMBLIES_MAX * host.messageBytesMax;
+  const bytesMax = ASSEMBLIES_MAX * host.messageBytesMax + HEADERS_BYTES_MAX;
   if (host.assemblingBytes > bytesMax)
     throw new AmqpError(ReplyCode.ResourceError, `unfinished bodies above ${bytesMax} bytes on one connection`);
 }

@@ -104,8 +104,8 @@ export const expiry = situations({
   },
   'x-expires is renewed by a get': async (s) => {
     const { ch } = await mortal(s);
-    await ch.declare(s.name('short'), { 'x-expires': 1500 });
-    await ch.declare(s.name('tick'), { 'x-message-ttl': 400, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': s.name('tock') });
+    await ch.declare(s.name('short'), { 'x-expires': 4000 });
+    await ch.declare(s.name('tick'), { 'x-message-ttl': 1000, 'x-dead-letter-exchange': '', 'x-dead-letter-routing-key': s.name('tock') });
     await ch.declare(s.name('tock'));
     await ch.consume(s.name('tock'), { noAck: true });
     for (let i = 0; i < 5; i++) {

@@ -126,9 +126,9 @@ test('an answer reaches a requester whose commit waits for the disk', () => {
 
 test('headers of publishes that never get a body count against the connection’s limit', () => {
   const engine = new Engine({ limits: { messageBytes: 10_000 } });
-  const peer = AmqpPeer.open(engine, { channels: 20 });
+  const peer = AmqpPeer.open(engine, { channels: 200 });
   const headers = new Map([['x', 'y'.repeat(8_000)]]);
-  for (let channel = 1; channel <= 20; channel++) {
+  for (let channel = 1; channel <= 200; channel++) {
     peer.send(channel, 'basic.publish', { exchange: '', routingKey: 'q', mandatory: false, immediate: false });
     peer.bytes(frame(FrameType.Header, channel, encodeContentHeader({ headers }, 100)));
   }
