@@ -30,6 +30,10 @@ export class Assembly {
     this.immediate = immediate;
   }
 
+  /** Of the body, so far. */
+  get bodyBytesHere(): number {
+    return this.bodyBytes < 0 ? 0 : this.bodyBytes - this.#missingBytes;
+  }
   get isWhole(): boolean {
     return this.bodyBytes >= 0 && this.#missingBytes === 0;
   }

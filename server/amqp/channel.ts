@@ -36,6 +36,8 @@ export interface ChannelHost {
   readonly isDraining: boolean;
   /** What the unfinished bodies of all channels hold. */
   assemblingBytes: number;
+  /** And their names and headers. */
+  assemblingHeaderBytes: number;
   /** Nothing more is carried out until `release` with the same reason. */
   hold(why: Hold): void;
   release(why: Hold): void;
@@ -283,7 +285,9 @@ export class Channel implements SessionSink {
 
   /** The body is whole, or nobody waits for the rest. */
   dropAssembly(): void {
-    this.host.assemblingBytes -= this.assembly?.length ?? 0;
+    const { length = 0, bodyBytesHere = 0 } = this.assembly ?? {};
+    this.host.assemblingBytes -= bodyBytesHere;
+    this.host.assemblingHeaderBytes -= length - bodyBytesHere;
     this.assembly = undefined;
   }
 

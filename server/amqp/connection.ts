@@ -60,6 +60,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   isCancelNotified = false;
   isDraining = false;
   assemblingBytes = 0;
+  assemblingHeaderBytes = 0;
   readonly #settings: AmqpSettings;
   readonly #socket: ByteSocket;
   readonly #remote: AmqpRemote;

@@ -15,7 +15,7 @@ import { PublishJoiner } from './publish-joiner.ts';
 
 // What has come of unfinished bodies on one connection, in units of the largest message: clients interleave those of their channels.
 const ASSEMBLIES_MAX = 8;
-// Beside them: names and headers, which nearly always are a few dozen bytes each.
+// Names and headers of the same, which nearly always are a few dozen bytes each.
 const HEADERS_BYTES_MAX = 1024 * 1024;
 
 const publish = new PublishReader();
@@ -65,7 +65,7 @@ function takePublish(channel: Channel, reader: FrameReader): void {
     channel.publish(bytes, joiner.start, joiner.end, mandatory);
   else {
     channel.assembly = new Assembly(bytes, namesStart, namesEnd, mandatory, immediate);
-    count(channel, channel.assembly.length);
+    countHeader(channel, channel.assembly.length);
   }
 }
 
@@ -73,7 +73,7 @@ function takeHeader(channel: Channel, { bytes, payloadStart, payloadEnd }: Frame
   const { assembly } = channel;
   if (assembly === undefined) throw noMethod();
   const bodyBytes = assembly.header(bytes, payloadStart, payloadEnd);
-  count(channel, payloadEnd - payloadStart);
+  countHeader(channel, payloadEnd - payloadStart);
   const { messageBytesMax } = channel.host;
   if (bodyBytes > messageBytesMax)
     throw new AmqpError(ReplyCode.PreconditionFailed, `message size ${bodyBytes} is larger than configured max size ${messageBytesMax}`);
@@ -84,16 +84,22 @@ function takeBody(channel: Channel, { bytes, payloadStart, payloadEnd }: FrameRe
   const { assembly } = channel;
   if (assembly === undefined) throw noMethod();
   assembly.body(bytes, payloadStart, payloadEnd);
-  count(channel, payloadEnd - payloadStart);
+  countBody(channel, payloadEnd - payloadStart);
   if (assembly.isWhole) finish(channel, assembly);
 }
 
-/** What came of a message that is not whole: names and header too, for a peer may send thousands of these. */
-function count({ host }: Channel, bytes: number): void {
+function countBody({ host }: Channel, bytes: number): void {
   host.assemblingBytes += bytes;
-  const bytesMax = ASSEMBLIES_MAX * host.messageBytesMax + HEADERS_BYTES_MAX;
+  const bytesMax = ASSEMBLIES_MAX * host.messageBytesMax;
   if (host.assemblingBytes > bytesMax)
     throw new AmqpError(ReplyCode.ResourceError, `unfinished bodies above ${bytesMax} bytes on one connection`);
+}
+
+/** Names and header of a message that is not whole: a peer may send thousands of these, and never a body. */
+function countHeader({ host }: Channel, bytes: number): void {
+  host.assemblingHeaderBytes += bytes;
+  if (host.assemblingHeaderBytes > HEADERS_BYTES_MAX)
+    throw new AmqpError(ReplyCode.ResourceError, `headers of unfinished messages above ${HEADERS_BYTES_MAX} bytes on one connection`);
 }
 
 function finish(channel: Channel, assembly: Assembly): void {

@@ -184,7 +184,7 @@ function published(chunks: readonly Uint8Array[]): string[] {
   const runs: string[] = [];
   const channel: Channel = {
     number: 1,
-    host: { assemblingBytes: 0, messageBytesMax: 1_000_000 },
+    host: { assemblingBytes: 0, assemblingHeaderBytes: 0, messageBytesMax: 1_000_000 },
     assembly: undefined,
     publish: (bytes: Uint8Array, start: number, end: number, mandatory: boolean) =>
       runs.push(`${mandatory} ${hex(bytes.subarray(start, end))}`),
