@@ -7,7 +7,7 @@
 // Refuses: to own bytes (the log does) and to re-encode what a publisher sent (field types would be lost).
 // The layout is frozen: logs on disk hold it. AMQP 0-9-1, 4.2.6 (content framing) and the basic class's properties.
 
-import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from './amqp/properties.ts';
+import { BASIC_CLASS, CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from './amqp/properties.ts';
 import { checkTable, decodeTable, type FieldTable } from './amqp/table.ts';
 import { readU32, readU64 } from './bytes.ts';
 import { AmqpError, ReplyCode } from './error.ts';
@@ -31,7 +31,6 @@ export const PropertyFlag = {
   ClusterId: 1 << 2,
 } as const;
 
-const BASIC_CLASS = 60;
 const HEADER_TABLE_BYTES_MAX = 65_536; // security.md: header table 64 KiB
 
 const malformed = (what: string): AmqpError => new AmqpError(ReplyCode.SyntaxError, `malformed content: ${what}`);

@@ -6,11 +6,9 @@
 // Refuses: to read properties; the session does.
 
 import { BlamelessError, FrameType, unknownFrame } from '../../shared/amqp/frame.ts';
+import { BASIC_CLASS, CONTENT_HEADER_FIXED_BYTES } from '../../shared/amqp/properties.ts';
 import { readU16, readU64 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-
-const BASIC_CLASS = 60;
-const HEADER_BYTES_MIN = 14;
 
 export class Assembly {
   readonly mandatory: boolean;
@@ -41,7 +39,8 @@ export class Assembly {
   /** A content header frame's payload. Answers the body size it announces. */
   header(bytes: Uint8Array, start: number, end: number): number {
     if (this.bodyBytes >= 0) throw this.interrupted();
-    if (end - start < HEADER_BYTES_MIN) throw unknownFrame({ type: FrameType.Header, bytes, payloadStart: start, payloadEnd: end });
+    if (end - start < CONTENT_HEADER_FIXED_BYTES)
+      throw unknownFrame({ type: FrameType.Header, bytes, payloadStart: start, payloadEnd: end });
     const classId = readU16(bytes, start);
     if (classId !== BASIC_CLASS) throw unexpected(`expected content header for class ${BASIC_CLASS}, got one for class ${classId} instead`);
     if (readU16(bytes, start + 2) !== 0) throw this.interrupted(); // AMQP 0-9-1, 4.2.6.1: weight must be zero

@@ -41,8 +41,6 @@ export interface ChannelHost {
   /** Nothing more is carried out until `release` with the same reason. */
   hold(why: Hold): void;
   release(why: Hold): void;
-  /** undefined: no longer. */
-  blocked(reason: string | undefined): void;
   /** The channel takes no more part: its number may be opened again. */
   ended(channel: Channel): void;
   /** Ends the connection. `key` is the class and method that is to blame, 0 for none. */
@@ -98,9 +96,6 @@ export class Channel implements SessionSink {
 
   get isOpen(): boolean {
     return this.#phase === Phase.Open;
-  }
-  get isClosing(): boolean {
-    return this.#phase === Phase.Closing;
   }
 
   // Replies.
@@ -176,8 +171,8 @@ export class Channel implements SessionSink {
   failed(): void {
     // a queue refused a publish that is not confirmed: it is dropped without a word, as in RabbitMQ
   }
-  blocked(reason: string | undefined): void {
-    this.host.blocked(reason);
+  blocked(): void {
+    // the connection tells of it when it holds a publisher back, and of its end whatever became of the channel
   }
 
   // Consuming.

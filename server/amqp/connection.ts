@@ -15,6 +15,7 @@ import type { MethodName } from '../../shared/amqp/spec.ts';
 import { invariant } from '../../shared/assert.ts';
 import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { AlarmWatcher } from '../broker/alarms.ts';
 import type { Broker, Identity } from '../broker/broker.ts';
 import { LOGIN_DELAY_MS } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
@@ -52,7 +53,7 @@ export interface AmqpConnectionOwner {
   closed(connection: AmqpConnection): void;
 }
 
-export class AmqpConnection implements ByteHandler, ChannelHost {
+export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
   readonly broker: Broker;
   readonly outbox: Outbox;
   readonly messageBytesMax: number;
@@ -104,7 +105,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#held.isHeld || this.#isPumping) {
       if (this.#held.push(chunk))
         this.release(Hold.Alarm); // it closes: what it sent before that is carried out first
-      else if (this.#held.isDeaf) this.#stopReading();
+      else if (this.#held.isDeaf) this.#setDeaf(true);
       return;
     }
     const rest = this.#phase === Phase.Header ? this.#takeHeader(chunk) : chunk;
@@ -130,17 +131,14 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
       while (!this.#held.isHeld && this.#hasNext()) this.#frame();
     } while (!this.#held.isHeld && this.#feedHeld());
     this.#isPumping = false;
-    if (this.#held.isDeaf) this.#stopReading();
+    if (this.#held.isDeaf) this.#setDeaf(true);
   }
 
-  #stopReading(): void {
+  #setDeaf(isDeaf: boolean): void {
     if (this.#phase === Phase.Closed) return;
-    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = true;
-    this.#socket.pause();
-  }
-  #goOnReading(): void {
-    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = false;
-    this.#socket.resume();
+    if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = isDeaf;
+    if (isDeaf) this.#socket.pause();
+    else this.#socket.resume();
   }
 
   #hasNext(): boolean {
@@ -173,7 +171,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     } catch (error) {
       this.#thrown(error);
     }
-    if (this.outbox.isOverfull) this.#held.hold(Hold.Unread, this.#reader);
+    if (this.outbox.isOverfull) this.hold(Hold.Unread);
   }
 
   #carryOut(): void {
@@ -280,27 +278,32 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   // Holding back.
 
-  blocked(reason: string | undefined): void {
-    if (reason === undefined || this.#isToldBlocked) return; // its end is heard by `whenUnblocked`, whatever became of the channel
-    this.#isToldBlocked = true;
-    if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason });
-    this.broker.alarms.whenUnblocked(() => {
-      this.#isToldBlocked = false;
-      if (this.#phase !== Phase.Open) return;
-      if (this.#client.can('connection.blocked')) this.#send('connection.unblocked', {});
-      this.release(Hold.Alarm);
-    });
-  }
-
   hold(why: Hold): void {
     this.#held.hold(why, this.#reader);
+    if (why === Hold.Alarm) this.#watchAlarm();
+  }
+
+  /** Once an episode its client is told of it, and of its end. */
+  #watchAlarm(): void {
+    if (this.#isToldBlocked) return;
+    this.#isToldBlocked = true;
+    const { alarms } = this.broker;
+    alarms.watch(this);
+    if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason: alarms.reason });
+  }
+
+  unblocked(): void {
+    this.#isToldBlocked = false;
+    if (this.#phase !== Phase.Open) return;
+    if (this.#client.can('connection.blocked')) this.#send('connection.unblocked', {});
+    this.release(Hold.Alarm);
   }
 
   release(why: Hold): void {
     if (why === Hold.Unread) this.#channels.resume(); // deliveries were held back too
     if (!this.#held.release(why) || this.#isPumping || this.#phase === Phase.Closed) return;
     this.#pump();
-    if (!this.#held.isDeaf) this.#goOnReading();
+    if (!this.#held.isDeaf) this.#setDeaf(false);
   }
 
   // Ends.
@@ -343,7 +346,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#wait(CLOSE_MS_MAX, () => this.#end());
     if (!wasHeld) return;
     if (!this.#isPumping) this.#pump();
-    this.#goOnReading(); // for close-ok
+    this.#setDeaf(false); // for close-ok
   }
 
   /** The client closes; when what it asked before is answered. */
@@ -376,6 +379,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#transition(Phase.Closed);
     this.#timer?.cancel();
     this.#heartbeat?.end();
+    this.broker.alarms.forget(this);
     this.#owner.closed(this);
   }
 
@@ -385,8 +389,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#timer = clock.setTimer(clock.now() + ms, then);
   }
 
-  #send<Name extends MethodName>(name: Name, fields: MethodFields<Name>, channel = 0): void {
-    this.outbox.frame(methodFrame(channel, name, fields));
+  #send<Name extends MethodName>(name: Name, fields: MethodFields<Name>): void {
+    this.outbox.frame(methodFrame(0, name, fields));
     this.outbox.flush();
   }
 

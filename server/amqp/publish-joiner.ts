@@ -7,10 +7,10 @@
 // Refuses: to complain. What is wrong with a frame is said by who reads it in the ordinary way.
 
 import { FRAME_END, FRAME_HEADER_BYTES, FRAME_OVERHEAD_BYTES, type FrameReader, FrameType } from '../../shared/amqp/frame.ts';
+import { BASIC_CLASS, CONTENT_HEADER_FIXED_BYTES } from '../../shared/amqp/properties.ts';
 import { readU16, readU32 } from '../../shared/bytes.ts';
 
-const BASIC_CLASS_AND_WEIGHT = 60 << 16; // the weight is zero
-const HEADER_BYTES_MIN = 14;
+const BASIC_CLASS_AND_WEIGHT = BASIC_CLASS << 16; // the weight is zero
 // Below this many bytes a loop beats copyWithin (50 ns).
 const LOOP_BYTES_MAX = 32;
 
@@ -23,11 +23,11 @@ export class PublishJoiner {
   join(reader: FrameReader, namesStart: number, namesEnd: number): boolean {
     const { chunk, at, channel } = reader;
     const headerStart = at + FRAME_HEADER_BYTES;
-    if (headerStart + HEADER_BYTES_MIN >= chunk.length || chunk[at] !== FrameType.Header || readU16(chunk, at + 1) !== channel)
+    if (headerStart + CONTENT_HEADER_FIXED_BYTES >= chunk.length || chunk[at] !== FrameType.Header || readU16(chunk, at + 1) !== channel)
       return false;
     const headerEnd = headerStart + readU32(chunk, at + 3);
     if (headerEnd - headerStart > reader.frameMax) return false;
-    if (headerEnd >= chunk.length || headerEnd - headerStart < HEADER_BYTES_MIN || chunk[headerEnd] !== FRAME_END) return false;
+    if (headerEnd >= chunk.length || headerEnd - headerStart < CONTENT_HEADER_FIXED_BYTES || chunk[headerEnd] !== FRAME_END) return false;
     if (readU32(chunk, headerStart) !== BASIC_CLASS_AND_WEIGHT || readU32(chunk, headerStart + 4) !== 0) return false;
     const bodyBytes = readU32(chunk, headerStart + 8);
     const next = headerEnd + 1;

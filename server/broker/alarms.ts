@@ -18,12 +18,17 @@ const MESSAGES: Resource = { name: 'memory', text: 'publishers are held back: me
 const PROCESS: Resource = { name: 'memory', text: 'publishers are held back: the process uses too much memory' };
 const DISK: Resource = { name: 'disk', text: 'publishers are held back: the disk of the message log is nearly full' };
 
+/** Who waits for the end of an alarm. */
+export interface AlarmWatcher {
+  unblocked(): void;
+}
+
 export class Alarms {
   /** Any alarm stands. */
   isBlocked = false;
   readonly #broker: Broker;
   readonly #standing = new Set<Resource>();
-  readonly #untilUnblocked: (() => void)[] = [];
+  readonly #watchers = new Set<AlarmWatcher>();
 
   constructor(broker: Broker) {
     this.#broker = broker;
@@ -35,9 +40,16 @@ export class Alarms {
     return `low on ${(['memory', 'disk'] as const).filter((name) => names.includes(name)).join(' & ')}`;
   }
 
-  /** Calls `done` once, when publishers may go on. For who may lose the session that would be told. */
-  whenUnblocked(done: () => void): void {
-    this.#untilUnblocked.push(done);
+  get watcherCount(): number {
+    return this.#watchers.size;
+  }
+
+  /** Tells `watcher` once, when publishers may go on, unless it is forgotten before. For who holds input back and may lose the session that would be told. */
+  watch(watcher: AlarmWatcher): void {
+    this.#watchers.add(watcher);
+  }
+  forget(watcher: AlarmWatcher): void {
+    this.#watchers.delete(watcher);
   }
 
   /** Asked at the end of each turn. */
@@ -66,6 +78,9 @@ export class Alarms {
     );
     if (this.isBlocked === wasBlocked) return;
     this.#broker.blockedChanged();
-    if (!this.isBlocked) for (const done of this.#untilUnblocked.splice(0)) done();
+    if (this.isBlocked) return;
+    const watchers = [...this.#watchers];
+    this.#watchers.clear(); // first: who goes on may meet the next alarm
+    for (const watcher of watchers) watcher.unblocked();
   }
 }

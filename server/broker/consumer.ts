@@ -53,8 +53,6 @@ export class Consumer {
   /** Number.POSITIVE_INFINITY when it has no limit. */
   credit: number;
   standing: Standing = Standing.Ready;
-  /** In its session's list of those. */
-  waitsForRoom = false;
 
   constructor(session: Session, queue: Queue, tag: string, settings: { timeoutMs: number; priority: number }, options: ConsumeOptions) {
     this.session = session;

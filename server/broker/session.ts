@@ -254,10 +254,7 @@ export class Session extends Topology {
       !this.sink.writable() ||
       (!consumer.noAck &&
         ((this.#prefetch !== 0 && this.#prefetched >= this.#prefetch) || this.#unackedBytes >= this.#broker.limits.unackedBytesPerSession));
-    if (isFull && !consumer.waitsForRoom) {
-      consumer.waitsForRoom = true;
-      this.#forRoom.add(consumer);
-    }
+    if (isFull) this.#forRoom.add(consumer);
     return !isFull;
   }
 
@@ -267,7 +264,6 @@ export class Session extends Topology {
     for (const consumer of this.#forRoom) {
       if (waiting-- === 0) break; // this one came back, and waits on
       this.#forRoom.delete(consumer);
-      consumer.waitsForRoom = false;
       consumer.queue.wake(consumer);
     }
   }

@@ -4,6 +4,7 @@
 // with 4000 + the reply code; (4) unfinished bodies of one connection hold at most four times the largest message.
 // Refuses: frames that only a server sends (504).
 
+import { CONTENT_HEADER_FIXED_BYTES } from '../../shared/amqp/properties.ts';
 import { readU16, readU32 } from '../../shared/bytes.ts';
 import { Content } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
@@ -15,7 +16,6 @@ import type { Peer } from './peer.ts';
 // class u16 · weight u16, then the body size; flags u16 after it
 const BODY_SIZE_AT = 4;
 const FLAGS_AT = 12;
-const HEADER_FIXED_BYTES = 14;
 const DELIVERY_MODE_ALONE = 0x1000;
 // Unfinished bodies of one connection, in units of the largest message.
 const ASSEMBLIES_MAX = 4;
@@ -109,7 +109,7 @@ export class DataFrames {
   #missingBytes(bytes: Uint8Array, start: number, end: number): number {
     const keyAt = start + 1 + (bytes[start] as number);
     const header = keyAt + 1 + (bytes[keyAt] as number);
-    const propertiesAt = header + HEADER_FIXED_BYTES;
+    const propertiesAt = header + CONTENT_HEADER_FIXED_BYTES;
     if (start >= end || keyAt >= end || propertiesAt > end) return 0;
     const flags = readU16(bytes, header + FLAGS_AT);
     // The body of nearly every message fits: told by its low half, and without reading properties.

@@ -90,12 +90,6 @@ export class FrameReader {
     this.#pendingBytes = 0;
   }
 
-  /** Keeps what is left of the chunk: its owner wants it back. */
-  retain(): void {
-    this.#chunk = new Uint8Array(this.#chunk.subarray(this.#at)); // not slice(), which on a Buffer is a view
-    this.#at = 0;
-  }
-
   #finishPending(): boolean {
     if (!this.#take(FRAME_HEADER_BYTES)) return false;
     const size = readU32(this.#pending, 3);

@@ -6,8 +6,8 @@
 import { copyBytes, readU32, readU64, writeU16, writeU32, writeU64 } from '../bytes.ts';
 import { AmqpError, ReplyCode } from '../error.ts';
 import { undecodable } from './frame.ts';
+import { BASIC_CLASS } from './properties.ts';
 
-const BASIC = 60;
 /** Class and method as the first u32 of a payload. */
 export const HotKey = {
   Publish: 0x003c0028,
@@ -81,7 +81,7 @@ export function writeDeliver(
   start: number,
   end: number,
 ): number {
-  let next = writeU16(bytes, writeU16(bytes, at, BASIC), HotKey.Deliver & 0xffff);
+  let next = writeU16(bytes, writeU16(bytes, at, BASIC_CLASS), HotKey.Deliver & 0xffff);
   next = copyBytes(tag, 0, tag.length, bytes, next);
   next = writeU64(bytes, next, deliveryTag);
   bytes[next++] = redelivered ? 1 : 0;
@@ -101,7 +101,7 @@ export function writeGetOk(
   end: number,
   messageCount: number,
 ): number {
-  let next = writeU16(bytes, writeU16(bytes, at, BASIC), HotKey.GetOk & 0xffff);
+  let next = writeU16(bytes, writeU16(bytes, at, BASIC_CLASS), HotKey.GetOk & 0xffff);
   next = writeU64(bytes, next, deliveryTag);
   bytes[next++] = redelivered ? 1 : 0;
   next = copyBytes(names, start, end, bytes, next);
@@ -121,7 +121,7 @@ export function writeReturn(
   start: number,
   end: number,
 ): number {
-  let next = writeU16(bytes, writeU16(bytes, at, BASIC), HotKey.Return & 0xffff);
+  let next = writeU16(bytes, writeU16(bytes, at, BASIC_CLASS), HotKey.Return & 0xffff);
   next = writeU16(bytes, next, replyCode);
   next = copyBytes(text, 0, text.length, bytes, next);
   return copyBytes(names, start, end, bytes, next);
@@ -132,7 +132,7 @@ export const CONFIRM_BYTES = SETTLE_BYTES;
 
 /** Payload of basic.ack, or of basic.nack without requeue: what confirms a publish, or refuses it. */
 export function writeConfirm(bytes: Uint8Array, at: number, key: number, deliveryTag: number, multiple: boolean): number {
-  const next = writeU64(bytes, writeU16(bytes, writeU16(bytes, at, BASIC), key & 0xffff), deliveryTag);
+  const next = writeU64(bytes, writeU16(bytes, writeU16(bytes, at, BASIC_CLASS), key & 0xffff), deliveryTag);
   bytes[next] = multiple ? 1 : 0;
   return next + 1;
 }

@@ -201,26 +201,6 @@ test('random bytes give frames or 501, and nothing else', () => {
 });
 
 describe('what the reader keeps', () => {
-  test('after `retain` is its own: the rest is read though the chunk is written over', () => {
-    fc.assert(
-      fc.property(fc.array(frame(60), { minLength: 1, maxLength: 6 }), fc.nat(), fc.nat(), (frames, taken, place) => {
-        const bytes = stream(frames);
-        const end = place % (bytes.length + 1);
-        for (const chunk of [Buffer.from(bytes.subarray(0, end)), new Uint8Array(bytes.subarray(0, end))]) {
-          const reader = new FrameReader(FRAME_MAX);
-          const seen: Frame[] = [];
-          reader.feed(chunk);
-          for (let count = taken % (frames.length + 1); count > 0 && reader.next(); count--) seen.push(shown(reader));
-          reader.retain();
-          chunk.fill(0xee);
-          while (reader.next()) seen.push(shown(reader));
-          seen.push(...read(reader, [Buffer.from(bytes.subarray(end))]));
-          expect(octets(seen)).toEqual(octets(frames));
-        }
-      }),
-    );
-  });
-
   test('is never the frame that it has shown: that stays as it is until the next call', () => {
     // a pool that hands the same memory to every read, as a socket's may
     fc.assert(
@@ -234,7 +214,6 @@ describe('what the reader keeps', () => {
           reader.feed(pool.subarray(0, count));
           while (reader.next()) {
             const first = shown(reader);
-            reader.retain();
             expect(shown(reader)).toStrictEqual(first);
             seen.push(first);
           }

@@ -42,6 +42,35 @@ describe('an alarm', () => {
     expect(peer.names()).toEqual(['0 connection.unblocked', '1 channel.open-ok']);
   });
 
+  test('that is over and begins again within one turn is told, and its end heard', () => {
+    const engine = new Engine();
+    const peer = AmqpPeer.open(engine, { capabilities });
+    peer.declare(1, 'work');
+    engine.broker.memoryAlarm(true);
+    peer.publish(1, 'work', 'first');
+    peer.names();
+    engine.broker.memoryAlarm(false);
+    engine.broker.memoryAlarm(true);
+    peer.publish(1, 'work', 'second');
+    expect(peer.names()).toEqual(['0 connection.unblocked', '0 connection.blocked']);
+    engine.broker.memoryAlarm(false);
+    engine.time.settle();
+    peer.declare(1, 'after');
+    expect(peer.names()).toEqual(['0 connection.unblocked', '1 queue.declare-ok']);
+    expect(readyIn(engine, 'work')).toBe(2);
+  });
+
+  test('keeps nothing of the connections that came and went during it', () => {
+    const engine = new Engine();
+    engine.broker.memoryAlarm(true);
+    for (let i = 0; i < 10; i++) {
+      const peer = AmqpPeer.open(engine, { capabilities });
+      peer.publish(1, 'nowhere', 'x');
+      peer.connection.onClosed();
+    }
+    expect(engine.broker.alarms.watcherCount).toBe(0);
+  });
+
   test.each(['in a chunk of its own', 'right behind the publishes'])('keeps nothing that came before a close %s', (how) => {
     const engine = new Engine();
     const peer = AmqpPeer.open(engine, { capabilities });
