@@ -287,9 +287,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
   #watchAlarm(): void {
     if (this.#isToldBlocked) return;
     this.#isToldBlocked = true;
-    const { alarms } = this.broker;
-    alarms.watch(this);
-    if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason: alarms.reason });
+    this.broker.alarms.watch(this);
+    if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason: this.broker.alarms.reason });
   }
 
   unblocked(): void {

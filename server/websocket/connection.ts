@@ -20,13 +20,14 @@ import {
 import { FRAME_BYTES_MAX } from '../../shared/protocol/frames.ts';
 import { errorToJson } from '../../shared/protocol/json.ts';
 import { Ring } from '../../shared/ring.ts';
+import { SEND_QUEUE_BYTES_MAX } from '../../shared/send-queue.ts';
 import type { Broker } from '../broker/broker.ts';
 import { LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
 import type { Clock, ConnectionLog, Timer } from '../ports.ts';
 import { DataFrames } from './data-frames.ts';
 import { Handles } from './handles.ts';
 import type { MessageSocket, SocketHandler } from './message-socket.ts';
-import { OUTBOX_BYTES_MAX, Outbox } from './outbox.ts';
+import { Outbox } from './outbox.ts';
 import { Peer } from './peer.ts';
 import { answerText, readEnvelope, takeRequest } from './requests.ts';
 import { checkRequest } from './validators.ts';
@@ -39,7 +40,7 @@ const HELLO_MS_MAX = 10_000;
 const HEADER_BYTES_MAX = 65_536;
 const CLOSE_REASON_BYTES_MAX = 123; // RFC 6455, 5.5.1
 // Answers pile up when a peer asks and never reads; deliveries stop long before (outbox.ts).
-const PAUSE_BYTES = 4 * OUTBOX_BYTES_MAX;
+const PAUSE_BYTES = 4 * SEND_QUEUE_BYTES_MAX;
 
 const Phase = { Hello: 0, Refused: 1, Open: 2, Closed: 3 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];

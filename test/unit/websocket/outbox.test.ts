@@ -3,9 +3,10 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { MessageSocket } from '../../../server/websocket/message-socket.ts';
-import { OUTBOX_BYTES_MAX, Outbox } from '../../../server/websocket/outbox.ts';
+import { Outbox } from '../../../server/websocket/outbox.ts';
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import { ConfirmReader, DeliverHead, FrameParser, FrameType, ReturnHead, readCredit } from '../../../shared/protocol/frames.ts';
+import { SEND_QUEUE_BYTES_MAX } from '../../../shared/send-queue.ts';
 
 /** Holds what it is given until it is told to send, and sees whether anybody wrote into it meanwhile. */
 class HoldingSocket implements MessageSocket {
@@ -231,7 +232,7 @@ describe('one connection', () => {
       outbox.flush();
       written++;
     }
-    expect(written).toBe(Math.ceil(OUTBOX_BYTES_MAX / (body.length + 33)));
+    expect(written).toBe(Math.ceil(SEND_QUEUE_BYTES_MAX / (body.length + 33)));
     socket.send(Math.floor(written / 2) - 1);
     expect([drained, outbox.isWritable]).toEqual([0, true]);
     socket.send(2);
