@@ -6,7 +6,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../shared/error.ts';
-import type { Login, Remote } from './broker/login.ts';
+import { type Account, type Login, type Remote, trustedAccount } from './broker/login.ts';
 import type { Clock } from './ports.ts';
 
 const LOOPBACK_USER = 'guest';
@@ -23,6 +23,7 @@ interface Failures {
 
 export class Administrator implements Login {
   readonly #name: string;
+  readonly #account: Account;
   readonly #user: Buffer;
   readonly #password: Buffer;
   readonly #clock: Clock;
@@ -31,11 +32,22 @@ export class Administrator implements Login {
   constructor(user: string, password: string, clock: Clock) {
     this.#clock = clock;
     this.#name = user;
+    this.#account = trustedAccount(user);
     this.#user = digest(user);
     this.#password = digest(password);
   }
 
-  check(user: string, password: string, remote: Remote): void {
+  check(user: string, password: string, remote: Remote, done: (outcome: Account | AmqpError) => void): void {
+    try {
+      this.#check(user, password, remote);
+      done(this.#account);
+    } catch (error) {
+      if (!(error instanceof AmqpError)) throw error;
+      done(error);
+    }
+  }
+
+  #check(user: string, password: string, remote: Remote): void {
     const isUser = timingSafeEqual(digest(user), this.#user);
     const isPassword = timingSafeEqual(digest(password), this.#password);
     if (user === LOOPBACK_USER && !remote.isLoopback) throw loopbackOnly();
@@ -47,9 +59,9 @@ export class Administrator implements Login {
   }
 
   /** Whoever has a certificate that the operator's authority signed is the one user there is. */
-  certified(_commonName: string, remote: Remote): string {
+  certified(_commonName: string, remote: Remote): Account {
     if (this.#name === LOOPBACK_USER && !remote.isLoopback) throw loopbackOnly();
-    return this.#name;
+    return this.#account;
   }
 
   #checkFailures(key: string): void {

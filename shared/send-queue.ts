@@ -23,6 +23,8 @@ export class SendQueue {
   at = 0;
   /** Chunks put on the socket: what was said of offsets holds while it stands still. */
   flushCount = 0;
+  /** All that was put on the socket. */
+  totalBytes = 0;
   /** For what the owner sends itself, after `track`. */
   readonly sent: () => void;
   readonly #write: (bytes: Uint8Array, sent: () => void) => void;
@@ -79,6 +81,7 @@ export class SendQueue {
   /** Counts bytes that are about to go out until `sent` is called for them. */
   track(bytes: number, chunk: Uint8Array = NOTHING): void {
     this.#inFlight.push({ chunk, bytes });
+    this.totalBytes += bytes;
     this.#inFlightBytes += bytes;
   }
 

@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { Broker, defaultLimits } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
+import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import { SystemClock, SystemRandom, SystemTurns } from '../../server/clock.ts';
@@ -75,7 +76,7 @@ class DurableEngine {
       notices,
       limits: defaultLimits,
     });
-    this.session = this.broker.openSession(this.#sink, { user: 'guest', vhost: '/', name: 'bench' });
+    this.session = this.broker.openSession(this.#sink, { account: trustedAccount('guest'), vhost: '/', name: 'bench' });
     this.#sink.session = this.session;
     this.#publisher = this.session.openPublisher(1, true);
     const flags = { durable: true, exclusive: false, autoDelete: false, passive: false };

@@ -3,6 +3,7 @@
 // (2) what is timed ran before, on another broker, so compiled code is measured; (3) times are wall time of the whole loop, end of turn included.
 
 import { Broker, defaultLimits } from '../../server/broker/broker.ts';
+import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import { SystemClock, SystemRandom } from '../../server/clock.ts';
@@ -48,7 +49,7 @@ class Engine {
       notices: { notice: ({ text }) => process.stderr.write(`${text}\n`) },
       limits: defaultLimits,
     });
-    this.session = broker.openSession(this.sink, { user: 'guest', vhost: '/', name: 'bench' });
+    this.session = broker.openSession(this.sink, { account: trustedAccount('guest'), vhost: '/', name: 'bench' });
     this.#publisher = this.session.openPublisher(1, false);
   }
 

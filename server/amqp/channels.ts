@@ -6,6 +6,7 @@
 import { BlamelessError, type FrameReader, FrameType, misplacedFrame } from '../../shared/amqp/frame.ts';
 import { decodeMethod } from '../../shared/amqp/methods.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { Session } from '../broker/session.ts';
 import { noMethod } from './assembly.ts';
 import { Channel, type ChannelHost } from './channel.ts';
 
@@ -24,6 +25,10 @@ export class Channels {
   find(number: number): Channel | undefined {
     const channel = this.#byNumber.get(number);
     return channel?.isOpen ? channel : undefined;
+  }
+
+  *sessions(): Iterable<readonly [number, Session]> {
+    for (const [number, channel] of this.#byNumber) if (channel.isOpen) yield [number, channel.session];
   }
 
   get unackedCount(): number {
@@ -73,6 +78,7 @@ export class Channels {
       const text = `number of channels opened (${this.#byNumber.size}) has reached the negotiated channel_max (${this.max})`;
       throw new BlamelessError(ReplyCode.NotAllowed, text);
     }
+    this.#host.broker.connections.checkChannels(this.#host.identity.account);
     const channel = new Channel(number, this.#host);
     this.#byNumber.set(number, channel);
     channel.reply('channel.open-ok', {});

@@ -8,21 +8,20 @@
 // queues are gone before the peer can see the end; (4) one connection's end touches no other.
 // RabbitMQ differs: it stops reading a connection that is blocked, so that not even a close is heard there.
 
-import { BlamelessError, FrameReader, FrameType, misplacedFrame, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
-import { HotKey } from '../../shared/amqp/hot.ts';
+import { FrameReader, FrameType, misplacedFrame, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import type { MethodName } from '../../shared/amqp/spec.ts';
 import { invariant } from '../../shared/assert.ts';
-import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import type { AlarmWatcher } from '../broker/alarms.ts';
 import type { Broker, Identity } from '../broker/broker.ts';
 import { LOGIN_DELAY_MS } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
+import { AlarmNotice } from './alarm-notice.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
 import type { Channel, ChannelHost } from './channel.ts';
 import { Channels } from './channels.ts';
-import { isHard, logEnd, mistimed, replyText } from './errors.ts';
+import { AmqpConnectionView } from './connection-view.ts';
+import { isHard, keyOf, logEnd, mistimed, replyText } from './errors.ts';
 import {
   type AmqpRemote,
   type AmqpSettings,
@@ -32,7 +31,6 @@ import {
   FRAME_MAX,
   FRAME_MAX_BEFORE_TUNE,
   HEARTBEAT_SECONDS,
-  logIn,
   loginRefused,
   ProtocolHeader,
   startFields,
@@ -40,6 +38,7 @@ import {
 import { Heartbeat } from './heartbeat.ts';
 import { HeldInput, Hold } from './held-input.ts';
 import { take } from './incoming.ts';
+import { LoginStep } from './login-step.ts';
 import { Outbox } from './outbox.ts';
 import { edges, Phase } from './phase.ts';
 
@@ -53,12 +52,13 @@ export interface AmqpConnectionOwner {
   closed(connection: AmqpConnection): void;
 }
 
-export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
+export class AmqpConnection implements ByteHandler, ChannelHost {
   readonly broker: Broker;
   readonly outbox: Outbox;
   readonly messageBytesMax: number;
-  identity: Identity = { user: '', vhost: '', name: '' };
   isCancelNotified = false;
+  receivedBytes = 0;
+  heartbeatSeconds = 0;
   isDraining = false;
   assemblingBytes = 0;
   assemblingHeaderBytes = 0;
@@ -76,7 +76,10 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
   #heartbeat: Heartbeat | undefined;
   readonly #held = new HeldInput();
   #isPumping = false;
-  #isToldBlocked = false;
+  readonly #alarmNotice: AlarmNotice;
+  readonly #login: LoginStep;
+  #identity: Identity | undefined;
+  #view: AmqpConnectionView | undefined;
 
   constructor(settings: AmqpSettings, socket: ByteSocket, remote: AmqpRemote, log: ConnectionLog, owner: AmqpConnectionOwner) {
     this.#settings = settings;
@@ -84,6 +87,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
     this.messageBytesMax = settings.messageBytesMax;
     this.#socket = socket;
     this.#remote = remote;
+    this.#alarmNotice = new AlarmNotice(settings.broker, (reason) => this.#toldOfAlarm(reason));
+    this.#login = new LoginStep(settings.login, remote, () => this.release(Hold.Reply));
     this.#log = log;
     this.#owner = owner;
     this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.release(Hold.Unread));
@@ -98,10 +103,16 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
     return this.#channels.unackedCount;
   }
 
+  get identity(): Identity {
+    invariant(this.#identity !== undefined, 'only an open connection acts for somebody');
+    return this.#identity;
+  }
+
   // Bytes in.
 
   onBytes(chunk: Uint8Array): void {
     this.#heartbeat?.heard();
+    this.receivedBytes += chunk.length;
     if (this.#held.isHeld || this.#isPumping) {
       if (this.#held.push(chunk))
         this.release(Hold.Alarm); // it closes: what it sent before that is carried out first
@@ -234,12 +245,14 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
   #startOk(fields: MethodFields<'connection.start-ok'>): void {
     this.#client = new ClientProperties(fields.clientProperties);
     this.isCancelNotified = this.#client.can('consumer_cancel_notify');
-    try {
-      const user = logIn(this.#settings.login, fields, this.#remote);
-      this.identity = { user, vhost: '', name: this.#client.name ?? this.#remote.name };
-    } catch (error) {
-      if (!(error instanceof AmqpError) || error.code !== ReplyCode.AccessRefused) throw error;
-      this.#log.warn({ reason: error.message }, 'login refused');
+    const outcome = this.#login.outcome(fields);
+    if (outcome === undefined) {
+      this.hold(Hold.Reply); // this frame comes again when it is known
+      return;
+    }
+    if (outcome instanceof AmqpError) {
+      if (outcome.code !== ReplyCode.AccessRefused) throw outcome;
+      this.#log.warn({ reason: outcome.message }, 'login refused');
       this.#transition(Phase.Refused);
       this.#wait(LOGIN_DELAY_MS, () => this.#refused(fields.mechanism));
       return;
@@ -258,6 +271,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
     this.#channels.max = fields.channelMax;
     this.outbox.frameMax = fields.frameMax;
     this.#reader.frameMax = fields.frameMax;
+    this.heartbeatSeconds = fields.heartbeat;
     this.#heartbeat = new Heartbeat(this.#settings.clock, this.outbox, fields.heartbeat, () => {
       this.#log.warn({ heartbeatSeconds: fields.heartbeat }, 'the peer missed two heartbeats');
       this.#release();
@@ -267,12 +281,17 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
   }
 
   #open({ virtualHost }: MethodFields<'connection.open'>): void {
-    if (this.broker.vhost(virtualHost) === undefined) throw new AmqpError(ReplyCode.NotAllowed, `vhost ${virtualHost} not found`);
-    this.identity = { ...this.identity, vhost: virtualHost };
+    const { account, mechanism } = this.#login;
+    this.broker.vhosts.open(account, virtualHost);
+    this.broker.connections.check(account, virtualHost);
+    this.#identity = { account, vhost: virtualHost, name: this.#client.name ?? this.#remote.name };
+    const facts = { account, vhost: virtualHost, mechanism, connectedAt: this.#settings.clock.now(), clientProperties: this.#client.table };
+    this.#view = new AmqpConnectionView(this, this.#channels, this.#remote, facts);
+    this.broker.connections.add(this.#view);
     this.#transition(Phase.Open);
     this.#timer?.cancel();
     this.#owner.opened(this);
-    this.#log.debug({ user: this.identity.user, vhost: virtualHost, client: this.#client.name }, 'logged in');
+    this.#log.debug({ user: account.name, vhost: virtualHost, client: this.#client.name }, 'logged in');
     this.#send('connection.open-ok', {});
   }
 
@@ -280,22 +299,18 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
 
   hold(why: Hold): void {
     this.#held.hold(why, this.#reader);
-    if (why === Hold.Alarm) this.#watchAlarm();
+    if (why === Hold.Alarm) this.#alarmNotice.begin();
   }
 
-  /** Once an episode its client is told of it, and of its end. */
-  #watchAlarm(): void {
-    if (this.#isToldBlocked) return;
-    this.#isToldBlocked = true;
-    this.broker.alarms.watch(this);
-    if (this.#client.can('connection.blocked')) this.#send('connection.blocked', { reason: this.broker.alarms.reason });
-  }
-
-  unblocked(): void {
-    this.#isToldBlocked = false;
+  /** undefined: it is over. */
+  #toldOfAlarm(reason: string | undefined): void {
     if (this.#phase !== Phase.Open) return;
-    if (this.#client.can('connection.blocked')) this.#send('connection.unblocked', {});
-    this.release(Hold.Alarm);
+    if (this.#client.can('connection.blocked'))
+      this.outbox.frame(
+        reason === undefined ? methodFrame(0, 'connection.unblocked', {}) : methodFrame(0, 'connection.blocked', { reason }),
+      );
+    this.outbox.flush();
+    if (reason === undefined) this.release(Hold.Alarm);
   }
 
   release(why: Hold): void {
@@ -318,11 +333,9 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
 
   /** What carrying out a frame has thrown: a soft error of an open channel closes that, anything else the connection. */
   #thrown(error: unknown): void {
-    const { type, channel: number, bytes, payloadStart } = this.#reader;
+    const number = this.#reader.channel;
     const channel = this.#channels.find(number);
-    let key: number = channel === undefined ? 0 : HotKey.Publish; // content belongs to it
-    if (error instanceof BlamelessError) key = 0;
-    else if (type === FrameType.Method && channel?.assembly === undefined) key = readU32(bytes, payloadStart);
+    const key = keyOf(error, this.#reader, channel);
     if (error instanceof AmqpError && !isHard(error.code) && channel !== undefined) {
       this.#log.debug({ channel: number, code: error.code, reason: error.message }, 'channel closed for what its client did');
       channel.fail(error, key);
@@ -378,7 +391,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost, AlarmWatcher {
     this.#transition(Phase.Closed);
     this.#timer?.cancel();
     this.#heartbeat?.end();
-    this.broker.alarms.forget(this);
+    this.#alarmNotice.forget();
+    if (this.#view !== undefined) this.broker.connections.remove(this.#view);
     this.#owner.closed(this);
   }
 

@@ -2,9 +2,13 @@
 // Always: a soft error closes the channel, a hard one the connection (AMQP 0-9-1, 1.2, and RabbitMQ's documentation on channels).
 // Refuses: to send anything; channel.ts and connection.ts do. Our own faults are logged, and told as 541 without what they were.
 
+import { BlamelessError, type FrameReader, FrameType } from '../../shared/amqp/frame.ts';
+import { HotKey } from '../../shared/amqp/hot.ts';
+import { readU32 } from '../../shared/bytes.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import type { ConnectionLog } from '../ports.ts';
+import type { Channel } from './channel.ts';
 import { type Phase, phaseNames } from './phase.ts';
 
 const SOFT: ReadonlySet<number> = new Set([
@@ -50,4 +54,11 @@ export function logEnd(log: ConnectionLog, error: unknown): AmqpError {
         : 'the connection is closed for what its peer sent',
     );
   return error;
+}
+
+/** The class and method that a frame was of: what a close names as its cause; 0 where nothing of the client's is to blame. */
+export function keyOf(error: unknown, reader: FrameReader, channel: Channel | undefined): number {
+  if (error instanceof BlamelessError) return 0;
+  if (reader.type === FrameType.Method && channel?.assembly === undefined) return readU32(reader.bytes, reader.payloadStart);
+  return channel === undefined ? 0 : HotKey.Publish; // content belongs to it
 }

@@ -12,7 +12,7 @@ import type { FieldTable, FieldValue } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { encodeUtf8 } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
-import type { Login, Remote } from '../broker/login.ts';
+import type { Account, Login, Remote } from '../broker/login.ts';
 import type { Clock } from '../ports.ts';
 import { mechanisms, readAmqplain, readPlain } from './sasl.ts';
 
@@ -92,10 +92,12 @@ export class ProtocolHeader {
 
 /** What a client says it can do, and its name for people. */
 export class ClientProperties {
+  readonly table: FieldTable;
   readonly name: string | undefined;
   readonly #capabilities: FieldTable;
 
   constructor(properties: FieldTable) {
+    this.table = properties;
     const name = properties.get('connection_name');
     this.name = typeof name === 'string' ? name : undefined;
     const capabilities = properties.get('capabilities');
@@ -107,14 +109,21 @@ export class ClientProperties {
   }
 }
 
-/** The user that start-ok names and proves. Throws 403 for who may not come in. */
-export function logIn(login: Login, { mechanism, response }: MethodFields<'connection.start-ok'>, remote: AmqpRemote): string {
-  if (mechanism === 'EXTERNAL' && remote.certifiedName !== undefined) return login.certified(remote.certifiedName, remote);
+/** Who start-ok names and proves to be: `done` gets the account, or a 403. Throws what is wrong with the response itself. */
+export function logIn(
+  login: Login,
+  { mechanism, response }: MethodFields<'connection.start-ok'>,
+  remote: AmqpRemote,
+  done: (outcome: Account | AmqpError) => void,
+): void {
+  if (mechanism === 'EXTERNAL' && remote.certifiedName !== undefined) {
+    done(login.certified(remote.certifiedName, remote));
+    return;
+  }
   if (mechanism !== 'PLAIN' && mechanism !== 'AMQPLAIN')
     throw new AmqpError(ReplyCode.CommandInvalid, `unsupported authentication mechanism '${mechanism}'`);
   const { user, password } = mechanism === 'PLAIN' ? readPlain(response) : readAmqplain(response);
-  login.check(user, password, remote);
-  return user;
+  login.check(user, password, remote, done);
 }
 
 /** RabbitMQ's text for a login that failed; why it did, it tells to its log alone. */

@@ -5,7 +5,7 @@
 // Refuses: to decide limits (broker/admissions.ts) or to read configuration.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
 import type { Admission, Admissions } from '../broker/admissions.ts';
 import type { ConnectionLog, Turns } from '../ports.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
@@ -37,6 +37,13 @@ export interface Address {
 interface Entry {
   readonly opened: () => void;
   readonly closed: () => void;
+}
+
+/** The other side, and both ends of the way there. */
+export interface Far extends Peer {
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  readonly isTls: boolean;
 }
 
 /** A socket that was let in, and for whom it counts. */
@@ -107,7 +114,7 @@ export class AmqpListener implements AmqpConnectionOwner {
   }
 
   /** A connection whose bytes come over something else; `opened` is called when it has logged in. undefined: there may be no more. */
-  accept(socket: ByteSocket, peer: Peer, opened: () => void): ByteHandler | undefined {
+  accept(socket: ByteSocket, peer: Far, opened: () => void): ByteHandler | undefined {
     const admission = this.#admit(peer);
     if (admission === undefined) return undefined;
     return this.#connect(socket, peer, undefined, {
@@ -188,7 +195,8 @@ export class AmqpListener implements AmqpConnectionOwner {
     }
     const netSocket = new NetSocket(socket, this.#options.settings.clock, this.#options.turns);
     const entry = { opened: () => admission.opened(), closed: () => undefined }; // it counts until its socket is closed
-    netSocket.attach(this.#connect(netSocket, peer, certified, entry));
+    const far: Far = { ...peer, localAddress: socket.localAddress, localPort: socket.localPort, isTls: socket instanceof TLSSocket };
+    netSocket.attach(this.#connect(netSocket, far, certified, entry));
     socket.resume(); // reading a PROXY header has stopped it
   }
 
@@ -208,10 +216,12 @@ export class AmqpListener implements AmqpConnectionOwner {
     return this.#options.logFor({ connection: this.#nextNumber++, peer });
   }
 
-  #connect(socket: ByteSocket, peer: Peer, certifiedName: string | undefined, entry: Entry): AmqpConnection {
+  #connect(socket: ByteSocket, peer: Far, certifiedName: string | undefined, entry: Entry): AmqpConnection {
     const { settings, isLoopback } = this.#options;
     const name = nameOf(peer);
-    const remote: AmqpRemote = { name, address: peer.address, isLoopback: isLoopback(peer.address), certifiedName };
+    const { address, port, localAddress = '', localPort = 0, isTls } = peer;
+    const ends = { peerPort: port, localAddress, localPort, isTls };
+    const remote: AmqpRemote = { name, address, isLoopback: isLoopback(address), certifiedName, ends };
     const connection = new AmqpConnection(settings, socket, remote, this.#logFor(name), this);
     this.#connections.set(connection, entry);
     return connection;

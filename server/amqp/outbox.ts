@@ -42,6 +42,9 @@ export class Outbox {
   get sentCount(): number {
     return this.#queue.flushCount;
   }
+  get sentBytes(): number {
+    return this.#queue.totalBytes;
+  }
   get isWritable(): boolean {
     return this.#queue.isBelow(SEND_QUEUE_BYTES_MAX);
   }

@@ -8,19 +8,26 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Sample } from '../../shared/protocol/control.ts';
 import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, Turns } from '../ports.ts';
 import { Alarms } from './alarms.ts';
+import { Connections } from './connections.ts';
 import type { DeadLetters } from './dead-letter.ts';
+import { Events } from './events.ts';
 import { Schedule } from './expiry.ts';
 import { HiddenQueues } from './hidden-queues.ts';
+import type { Account } from './login.ts';
 import { generateName } from './names.ts';
 import { Queue } from './queue.ts';
 import { QueueNumbers } from './queue-numbers.ts';
+import { Records } from './records.ts';
 import { Recovery } from './recovery.ts';
 import { ReplyConsumers } from './reply-to.ts';
 import { Router } from './router.ts';
 import { Session } from './session.ts';
 import type { SessionSink } from './session-sink.ts';
+import { Sessions } from './sessions.ts';
 import { sampleVhost } from './stats.ts';
+import { Users } from './users.ts';
 import { type QueueOptions, Vhost } from './vhost.ts';
+import { Vhosts } from './vhosts.ts';
 
 /** Named limits; security.md gives the reasons. */
 export interface BrokerLimits {
@@ -32,6 +39,7 @@ export interface BrokerLimits {
   readonly consumerTimeoutMs: number;
   readonly publisherWindowBytes: number;
   readonly consumersPerSession: number;
+  readonly connectionsPerUser: number;
   readonly unackedBytesPerSession: number;
   /** What a transaction may hold: its publishes, and 128 bytes for each operation. */
   readonly transactionBytes: number;
@@ -43,6 +51,7 @@ export const defaultLimits: BrokerLimits = {
   consumerTimeoutMs: 30 * 60_000, // RabbitMQ's default
   publisherWindowBytes: 8 * 1024 * 1024,
   consumersPerSession: 1_000,
+  connectionsPerUser: 1_000,
   unackedBytesPerSession: 64 * 1024 * 1024,
   transactionBytes: 24 * 1024 * 1024, // one record of the log, which holds at most 32 MiB; one message of the largest size fits
 };
@@ -60,7 +69,7 @@ export interface BrokerOptions {
 
 /** Who a session speaks for. */
 export interface Identity {
-  readonly user: string;
+  readonly account: Account;
   readonly vhost: string;
   /** Of the connection, for people. */
   readonly name: string;
@@ -84,6 +93,11 @@ export class Broker implements LogListener {
   readonly alarms = new Alarms(this);
   readonly queueNumbers = new QueueNumbers((definition) => this.#define(definition));
   readonly hiddenQueues = new HiddenQueues(this);
+  readonly records = new Records((definition) => this.#define(definition));
+  readonly users = new Users(this.records);
+  readonly vhosts: Vhosts;
+  readonly connections: Connections;
+  readonly events: Events;
   /** Sessions with publishes that are not confirmed yet. */
   readonly unconfirmed = new Set<Session>();
   /** Of the newest change of topology. */
@@ -93,11 +107,9 @@ export class Broker implements LogListener {
 
   readonly #random: Random;
   readonly #turns: Turns;
-  readonly #vhosts = new Map<string, Vhost>();
-  readonly #recovery = new Recovery(this.#vhosts, this.queueNumbers);
+  readonly #recovery: Recovery;
   readonly #onFault: ((cause: Error) => void) | undefined;
-  readonly #sessions = new Set<Session>();
-  readonly #sessionsByOwner = new Map<object, number>();
+  readonly #sessions = new Sessions();
   #touchedQueues: Queue[] = [];
   #touchedDeadLetters: DeadLetters[] = [];
   #touchedSessions: Session[] = [];
@@ -126,7 +138,13 @@ export class Broker implements LogListener {
     });
     this.router = new Router(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
-    this.#addVhost('/');
+    this.events = new Events(options.clock);
+    this.vhosts = new Vhosts(this.records, {
+      create: (name) => this.#createVhost(name),
+      evict: (vhost, reason) => this.#sessions.end(new AmqpError(ReplyCode.ConnectionForced, reason), (session) => session.vhost === vhost),
+    });
+    this.connections = new Connections(options.limits.connectionsPerUser, (vhost) => this.vhosts.limit(vhost, 'max-connections'));
+    this.#recovery = new Recovery(this.vhosts, this.records, this.queueNumbers);
     try {
       this.log.open(this.#recovery, this);
     } catch (error) {
@@ -138,11 +156,11 @@ export class Broker implements LogListener {
 
   /** Connections that have a session: an AMQP connection has one for each channel. */
   get connectionCount(): number {
-    return this.#sessionsByOwner.size;
+    return this.#sessions.ownerCount;
   }
 
   vhost(name: string): Vhost | undefined {
-    return this.#vhosts.get(name);
+    return this.vhosts.get(name);
   }
 
   /** Publishers are held back. */
@@ -153,26 +171,21 @@ export class Broker implements LogListener {
   /** `owner`: the connection, where it may have several sessions. It releases what it owns itself: `releaseOwner`. */
   openSession(sink: SessionSink, identity: Identity, owner?: object): Session {
     if (this.#isClosed) throw new AmqpError(ReplyCode.InternalError, 'the broker is closed');
-    const vhost = this.#vhosts.get(identity.vhost);
-    if (vhost === undefined) throw new AmqpError(ReplyCode.NotAllowed, `vhost '${identity.vhost}' not found`, { path: '/vhost' });
+    const vhost = this.vhosts.open(identity.account, identity.vhost);
     const session = new Session(this, vhost, this.randomName(), identity, sink, owner);
     this.#sessions.add(session);
-    this.#sessionsByOwner.set(session.owner, (this.#sessionsByOwner.get(session.owner) ?? 0) + 1);
     return session;
   }
 
   forgetSession(session: Session): void {
-    this.#sessions.delete(session);
-    const left = (this.#sessionsByOwner.get(session.owner) ?? 1) - 1;
-    if (left > 0) this.#sessionsByOwner.set(session.owner, left);
-    else this.#sessionsByOwner.delete(session.owner);
+    this.#sessions.remove(session);
     this.unconfirmed.delete(session);
     this.wake();
   }
 
   /** The connection `owner` of several sessions has ended: its exclusive queues go. */
   releaseOwner(owner: object): void {
-    for (const vhost of this.#vhosts.values()) vhost.releaseOwner(owner);
+    for (const vhost of this.vhosts.values()) vhost.releaseOwner(owner);
     this.wake();
   }
 
@@ -183,21 +196,14 @@ export class Broker implements LogListener {
   /** Ends every session at once, and the log; resolves when the log is done. */
   async close(): Promise<void> {
     if (!this.#isClosed) {
-      this.#endSessions(new AmqpError(ReplyCode.ConnectionForced, 'broker shut down')); // what is unacked goes back, into the log
-      for (const vhost of this.#vhosts.values()) for (const queue of vhost.queues.values()) queue.deadLetters?.giveBack();
+      this.#sessions.end(new AmqpError(ReplyCode.ConnectionForced, 'broker shut down')); // what is unacked goes back, into the log
+      for (const vhost of this.vhosts.values()) for (const queue of vhost.queues.values()) queue.deadLetters?.giveBack();
       this.#recovery.defineSeqs(this.log);
       this.#stop();
     }
     if (this.#isLogClosed) return;
     this.#isLogClosed = true;
     await this.log.close();
-  }
-
-  #endSessions(error: AmqpError): void {
-    for (const session of [...this.#sessions]) {
-      session.sink.close(error);
-      session.close();
-    }
   }
 
   #stop(): void {
@@ -339,7 +345,7 @@ export class Broker implements LogListener {
       text: 'the fate of recent publishes is unknown: connections are closed',
       fields: { cause: cause.message },
     });
-    this.#endSessions(new AmqpError(ReplyCode.InternalError, 'the message log lost track of recent publishes'));
+    this.#sessions.end(new AmqpError(ReplyCode.InternalError, 'the message log lost track of recent publishes'));
     this.#stop();
     this.#onFault?.(cause);
   }
@@ -371,15 +377,13 @@ export class Broker implements LogListener {
     });
   }
 
-  #addVhost(name: string): void {
-    this.#vhosts.set(
-      name,
-      new Vhost(name, {
-        random: this.#random,
-        createQueue: (vhost: Vhost, queueName: string, options: QueueOptions): Queue => this.#createQueue(vhost, queueName, options),
-        define: (definition: Definition): void => this.#define(definition),
-      }),
-    );
+  #createVhost(name: string): Vhost {
+    return new Vhost(name, {
+      random: this.#random,
+      createQueue: (vhost: Vhost, queueName: string, options: QueueOptions): Queue => this.#createQueue(vhost, queueName, options),
+      define: (definition: Definition): void => this.#define(definition),
+      admitQueue: (count) => this.vhosts.admitQueue(name, count),
+    });
   }
 
   #define(definition: Definition): void {

@@ -7,7 +7,9 @@
 import { Content, encodeContent } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { Append, MessageFlag, REFUSED, Stored } from '../ports.ts';
+import { hasTag } from './authorise.ts';
 import type { Broker } from './broker.ts';
+import { Clearance } from './clearance.ts';
 import { enter } from './dead-letter.ts';
 import { refusedByLength } from './held-publishes.ts';
 import { Discipline, type Publisher } from './publisher.ts';
@@ -36,6 +38,7 @@ export class Intake {
   readonly #content = new Content();
   /** For a publish whose headers decide. */
   readonly #ownRoute = new CachedRoute();
+  readonly #clearance: Clearance;
   readonly #append = new Append();
   readonly #stored = new Stored();
   /** The queues of `#append`, and what each does with the message. */
@@ -49,6 +52,7 @@ export class Intake {
   constructor(broker: Broker, session: Session) {
     this.#broker = broker;
     this.#session = session;
+    this.#clearance = new Clearance(session);
   }
 
   /** Takes bytes[start, end), one whole content run. Throws 502 when it does not parse, 506 when credit is overdrawn. */
@@ -77,6 +81,7 @@ export class Intake {
     let route = this.#sameRoute(content);
     if (route === undefined) {
       const key = content.key;
+      this.#clearance.check(content);
       if (content.keyStart === content.start + 1 && isReplyName(key)) {
         this.#session.reply(key, content.flags === 0 ? content : this.checked(content));
         publisher.stored(1, 0);
@@ -106,6 +111,7 @@ export class Intake {
 
   /** Finds the route of `content`: the previous one, one that was found before, or by asking the router. */
   findRoute(content: Content, key: string): Route {
+    this.#clearance.check(content);
     const { vhost } = this.#session;
     const hasExtras = content.headersStart !== 0 && hasExtraKeys(content);
     const slot = hasExtras ? this.#ownRoute : vhost.routes.slotFor(content);
@@ -125,13 +131,14 @@ export class Intake {
   /** The previous publish's route, when it is this one's too. */
   #sameRoute(content: Content): Route | undefined {
     const previous = this.#previous;
-    if (previous === undefined || !previous.isFor(content, this.#session.vhost.version)) return undefined;
+    if (previous === undefined || !this.#clearance.holds || !previous.isFor(content, this.#session.vhost.version)) return undefined;
     return content.headersStart === 0 || !hasExtraKeys(content) ? previous : undefined;
   }
 
   /** Throws what a publish of this content would be refused for, whatever its queues say. */
   check(content: Content): void {
     const { messageBytes } = this.#broker.limits;
+    this.#clearance.check(content);
     if (content.bodyBytes > messageBytes) throw oversize(content.bodyBytes, messageBytes);
     if (content.keyStart !== content.start + 1) this.#session.vhost.exchangeToPublish(content.exchange);
     if (content.flags !== 0) this.checked(content);
@@ -140,11 +147,15 @@ export class Intake {
   /** Checks the properties that mean something to the broker, and rewrites those that it owns. */
   checked(content: Content): Content {
     const { userId, replyTo } = content;
-    const { user } = this.#session.identity;
-    if (userId !== undefined && userId !== user)
-      throw new AmqpError(ReplyCode.PreconditionFailed, `user_id property set to '${userId}' but authenticated user was '${user}'`, {
-        path: '/properties/userId',
-      });
+    const { account } = this.#session.identity;
+    if (userId !== undefined && userId !== account.name && !hasTag(account, 'impersonator'))
+      throw new AmqpError(
+        ReplyCode.PreconditionFailed,
+        `user_id property set to '${userId}' but authenticated user was '${account.name}'`,
+        {
+          path: '/properties/userId',
+        },
+      );
     const headers = content.headersStart === 0 || !hasExtraKeys(content) ? undefined : content.headers;
     this.#expirationMs = readExpiration(content.expiration);
     const isRequest = replyTo === REPLY_TO;

@@ -1,14 +1,46 @@
-// Who may come in, as every protocol asks it. The answer is somebody else's (administrator.ts).
-// Always: a refusal waits LOGIN_DELAY_MS before its peer hears of it, so that guessing is slow. Refuses: to know where users are kept.
+// Who may come in, as every protocol asks it, and who they are then. How they prove it is somebody else's (server/identity/).
+// Always: (1) a refusal waits LOGIN_DELAY_MS before its peer hears of it, so that guessing is slow; (2) `done` is called once: at once where the answer
+// is known already, later where a password has to be hashed or a key fetched.
+// Refuses: to know how passwords are kept.
+
+import type { AmqpError } from '../../shared/error.ts';
+import { everyRight, type Rights } from './rights.ts';
 
 /** security.md: auth failures, 1 s delay. */
 export const LOGIN_DELAY_MS = 1000;
 
+/** What a user may do with the management API (RabbitMQ, Management Plugin: Permissions), and `impersonator` (Validated User-ID). */
+export const TAGS = ['management', 'policymaker', 'monitoring', 'administrator', 'impersonator'] as const;
+export type Tag = (typeof TAGS)[number];
+
+/** Somebody who has logged in. Live: what an administrator changes shows at once. */
+export interface Account {
+  readonly name: string;
+  /** Those that mean nothing here are kept, as in RabbitMQ. */
+  readonly tags: ReadonlySet<string>;
+  /** undefined: this vhost is closed to them. */
+  rights(vhost: string): Rights | undefined;
+  /** -1 for none (RabbitMQ, Per-User Limits). */
+  readonly limits: AccountLimits;
+  /** When what proved it ends (a token's exp), in milliseconds since 1970; undefined: never. */
+  readonly expiresAt: number | undefined;
+}
+export interface AccountLimits {
+  readonly maxConnections: number;
+  readonly maxChannels: number;
+}
+export const NO_LIMITS: AccountLimits = { maxConnections: -1, maxChannels: -1 };
+
+/** The process itself, or whoever embeds the broker: may do everything. */
+export function trustedAccount(name: string): Account {
+  return { name, tags: new Set(['administrator']), rights: () => everyRight, limits: NO_LIMITS, expiresAt: undefined };
+}
+
 export interface Login {
-  /** Throws an AmqpError 403. */
-  check(user: string, password: string, remote: Remote): void;
+  /** A name and a password, or a token in its place. */
+  check(user: string, password: string, remote: Remote, done: (outcome: Account | AmqpError) => void): void;
   /** The user whom a client certificate that the server has verified stands for. Throws an AmqpError 403. */
-  certified(commonName: string, remote: Remote): string;
+  certified(commonName: string, remote: Remote): Account;
 }
 
 /** Who is on the other side, as far as the transport can tell. */
@@ -17,4 +49,27 @@ export interface Remote {
   /** Of its host, as text. */
   readonly address: string;
   readonly isLoopback: boolean;
+  /** Where the transport has any. */
+  readonly ends?: RemoteEnds;
+}
+export interface RemoteEnds {
+  readonly peerPort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly isTls: boolean;
+}
+
+/** What operators are told of it; the name is RabbitMQ's. */
+export function endsOf({ name, address, ends }: Remote): { name: string; peer: Endpoint; local: Endpoint; isTls: boolean } {
+  if (ends === undefined) return { name, peer: { host: address, port: 0 }, local: { host: '', port: 0 }, isTls: false };
+  const { peerPort, localAddress, localPort, isTls } = ends;
+  const peer = { host: address, port: peerPort };
+  const local = { host: localAddress, port: localPort };
+  return { name: `${address}:${peerPort} -> ${localAddress}:${localPort}`, peer, local, isTls };
+}
+
+/** One end of a connection. */
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
 }

@@ -7,7 +7,8 @@ import type { Definition, MessageLog, Recovered, RecoverySink, Stored } from '..
 import { queueSeqDefinition, topologyOf } from './definitions.ts';
 import type { Queue } from './queue.ts';
 import { QUEUE_NUMBERS, type QueueNumbers } from './queue-numbers.ts';
-import type { Vhost } from './vhost.ts';
+import type { Records } from './records.ts';
+import type { Vhosts } from './vhosts.ts';
 
 /**
  * After a crash the log knows the publishes that it had written, and deliveries of later ones may have got out: peers know those by (queue, seq),
@@ -16,14 +17,16 @@ import type { Vhost } from './vhost.ts';
 const SEQS_SKIPPED = 2 ** 32;
 
 export class Recovery implements RecoverySink {
-  readonly #vhosts: ReadonlyMap<string, Vhost>;
+  readonly #vhosts: Vhosts;
+  readonly #records: Records;
   readonly #numbers: QueueNumbers;
   /** Those of deleted queues too, as long as the log is being opened. */
   readonly #queues = new Map<number, Queue>();
   #isClean = true;
 
-  constructor(vhosts: ReadonlyMap<string, Vhost>, numbers: QueueNumbers) {
+  constructor(vhosts: Vhosts, records: Records, numbers: QueueNumbers) {
     this.#vhosts = vhosts;
+    this.#records = records;
     this.#numbers = numbers;
   }
 
@@ -35,7 +38,8 @@ export class Recovery implements RecoverySink {
 
   definition(definition: Definition): void {
     if (definition.kind === QUEUE_NUMBERS) this.#numbers.restore(definition);
-    else this.#vhosts.get(String(definition['vhost']))?.restore(definition);
+    else if (!this.#vhosts.restore(definition) && !this.#records.restore(definition))
+      this.#vhosts.get(String(definition['vhost']))?.restore(definition);
   }
 
   message(queueNumber: number, stored: Stored): boolean {
@@ -75,6 +79,7 @@ export class Recovery implements RecoverySink {
 
   /** All that is durable, in an order in which it can be restored. */
   topology(): Definition[] {
-    return [this.#numbers.definition(), ...[...this.#vhosts.values()].flatMap(topologyOf)];
+    const administration = [...this.#vhosts.definitions(), ...this.#records.definitions()];
+    return [this.#numbers.definition(), ...administration, ...[...this.#vhosts.values()].flatMap(topologyOf)];
   }
 }

@@ -151,3 +151,10 @@ export function hasExtraKeys(content: Content): boolean {
   const { bytes, headersStart, headersEnd } = content;
   return findField(bytes, headersStart, headersEnd, 'CC') !== -1 || findField(bytes, headersStart, headersEnd, 'BCC') !== -1;
 }
+
+/** The keys in CC and BCC; what is no array there the router refuses. */
+export function extraKeysOf(content: Content): string[] {
+  const headers = hasExtraKeys(content) ? content.headers : undefined;
+  const keys = [headers?.get('CC'), headers?.get('BCC')].flatMap((value) => (Array.isArray(value) ? value : []));
+  return keys.filter((key) => typeof key === 'string');
+}

@@ -27,7 +27,6 @@ const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, priority: 0 };
 
 export class Session extends Topology {
   readonly id: string;
-  readonly identity: Identity;
   readonly sink: SessionSink;
   /** In the broker's list of sessions to flush. */
   isTouched = false;
@@ -54,10 +53,9 @@ export class Session extends Topology {
 
   /** `owner`: the connection, where it is more than this session; undefined: it is not. */
   constructor(broker: Broker, vhost: Vhost, id: string, identity: Identity, sink: SessionSink, owner: object | undefined) {
-    super(broker, vhost, owner);
+    super(broker, vhost, identity, owner);
     this.#broker = broker;
     this.id = id;
-    this.identity = identity;
     this.sink = sink;
     this.#intake = new Intake(broker, this);
     this.#timeouts = new ConsumerTimeouts(broker, this.#unacked, (tag, consumer, now) => this.#timeOut(tag, consumer, now));
@@ -188,7 +186,9 @@ export class Session extends Topology {
     if (this.#consumers.has(tag))
       throw new AmqpError(ReplyCode.NotAllowed, `attempt to reuse consumer tag '${tag}'`, { path: '/consumerTag' });
     if (options.queue === REPLY_TO) return this.#consumeReplies(tag, options);
-    const queue = this.vhost.findQueue(this.queueName(options.queue), this.owner);
+    const name = this.queueName(options.queue);
+    this.authorise('basic.consume', { queue: name });
+    const queue = this.vhost.findQueue(name, this.owner);
     queue.roster.check(`queue '${queue.name}' in vhost '${this.vhost.name}'`, options.exclusive);
     const asked = readConsumerSettings(options.arguments, { vhost: this.vhost.name, queue: queue.name });
     const consumer = new Consumer(
@@ -299,8 +299,10 @@ export class Session extends Topology {
   }
 
   /** One message, asked for. `done` may be called later, when the log has to fetch it. */
-  get(name: string, noAck: boolean, done: (got: Got | undefined) => void): void {
-    const queue = this.vhost.findQueue(this.queueName(name), this.owner);
+  get(asked: string, noAck: boolean, done: (got: Got | undefined) => void): void {
+    const name = this.queueName(asked);
+    this.authorise('basic.get', { queue: name });
+    const queue = this.vhost.findQueue(name, this.owner);
     if (queue.settings.singleActiveConsumer)
       throw new AmqpError(
         ReplyCode.ResourceLocked,

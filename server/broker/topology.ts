@@ -1,11 +1,13 @@
 // What a session declares, binds and deletes: the vhost's rules, in the name of this session.
 // Always: (1) the session, or the connection it is a part of, is the owner of what it declares exclusive; (2) an empty queue name means the queue it declared last (semantics Q4);
 // (3) what was changed is durable before `whenDurable` calls back.
-// Refuses: rules of its own: vhost.ts has them.
+// (4) every operation is authorised before anything else is looked at.
+// Refuses: rules of its own: vhost.ts has them, and authorise.ts.
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import type { Broker } from './broker.ts';
+import { authorise, type Named, type Operation } from './authorise.ts';
+import type { Broker, Identity } from './broker.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName, REPLY_TO } from './reply-to.ts';
 import type { Vhost } from './vhost.ts';
@@ -39,30 +41,40 @@ export class Topology {
   readonly vhost: Vhost;
   /** Whose exclusive queues this may use. */
   readonly owner: object;
+  readonly identity: Identity;
   readonly #broker: Broker;
   #lastQueue = '';
 
-  constructor(broker: Broker, vhost: Vhost, owner: object | undefined) {
+  constructor(broker: Broker, vhost: Vhost, identity: Identity, owner: object | undefined) {
     this.#broker = broker;
     this.vhost = vhost;
+    this.identity = identity;
     this.owner = owner ?? this;
   }
 
   declareExchange(declaration: ExchangeDeclaration): void {
+    const { exchange, passive } = declaration;
+    this.authorise(passive ? 'exchange.inspect' : 'exchange.declare', { exchange });
+    const alternate = declaration.arguments.get('alternate-exchange');
+    if (!passive && typeof alternate === 'string') this.authorise('exchange.declare alternate', { exchange, target: alternate });
     this.vhost.declareExchange(declaration);
   }
   deleteExchange(exchange: string, ifUnused: boolean): void {
+    this.authorise('exchange.delete', { exchange });
     this.vhost.deleteExchange(exchange, ifUnused);
   }
   bindExchange(destination: string, source: string, key: string, args: FieldTable): void {
+    this.authorise('exchange.bind', { destination, source, key });
     this.vhost.bindExchange(destination, source, key, args);
   }
   unbindExchange(destination: string, source: string, key: string, args: FieldTable): void {
+    this.authorise('exchange.unbind', { destination, source, key });
     this.vhost.unbindExchange(destination, source, key, args);
   }
 
   declareQueue(declaration: QueueDeclaration): QueueDeclared {
     if (declaration.queue === REPLY_TO || isReplyName(declaration.queue)) return this.#replyQueue(declaration.queue);
+    this.#authoriseQueue(declaration);
     const queue = this.vhost.declareQueue(declaration, this.owner);
     queue.used();
     this.#lastQueue = queue.name;
@@ -71,21 +83,31 @@ export class Topology {
 
   bindQueue(queue: string, exchange: string, key: string, args: FieldTable): void {
     const name = this.queueName(queue);
-    this.vhost.bindQueue(name, exchange, queue === '' && key === '' ? name : key, args, this.owner);
+    const bindingKey = queue === '' && key === '' ? name : key;
+    this.authorise('queue.bind', { queue: name, exchange, key: bindingKey });
+    this.vhost.bindQueue(name, exchange, bindingKey, args, this.owner);
   }
   unbindQueue(queue: string, exchange: string, key: string, args: FieldTable): void {
     const name = this.queueName(queue);
-    this.vhost.unbindQueue(name, exchange, queue === '' && key === '' ? name : key, args, this.owner);
+    const bindingKey = queue === '' && key === '' ? name : key;
+    this.authorise('queue.unbind', { queue: name, exchange, key: bindingKey });
+    this.vhost.unbindQueue(name, exchange, bindingKey, args, this.owner);
   }
   purgeQueue(queue: string): number {
-    return this.vhost.findQueue(this.queueName(queue), this.owner).purge();
+    const name = this.queueName(queue);
+    this.authorise('queue.purge', { queue: name });
+    return this.vhost.findQueue(name, this.owner).purge();
   }
   deleteQueue(queue: string, ifUnused: boolean, ifEmpty: boolean): number {
-    return this.vhost.deleteQueue(this.queueName(queue), ifUnused, ifEmpty, this.owner);
+    const name = this.queueName(queue);
+    this.authorise('queue.delete', { queue: name });
+    return this.vhost.deleteQueue(name, ifUnused, ifEmpty, this.owner);
   }
   /** The queue, to look at: closes nothing, renews nothing. */
   inspectQueue(queue: string): Queue {
-    return this.vhost.findQueue(this.queueName(queue), this.owner);
+    const name = this.queueName(queue);
+    this.authorise('queue.inspect', { queue: name });
+    return this.vhost.findQueue(name, this.owner);
   }
 
   /** Calls back once every change of topology so far is durable: at once where it is. In the order of the calls. */
@@ -104,7 +126,19 @@ export class Topology {
     return this.#lastQueue;
   }
 
+  /** Throws 403 unless this session's account may do `operation` to what is named. */
+  protected authorise(operation: Operation, named: Named): void {
+    authorise({ account: this.identity.account, vhost: this.vhost.name }, operation, named);
+  }
+
+  #authoriseQueue({ queue, passive, arguments: args }: QueueDeclaration): void {
+    this.authorise(passive ? 'queue.inspect' : 'queue.declare', { queue });
+    const target = args.get('x-dead-letter-exchange');
+    if (!passive && typeof target === 'string') this.authorise('queue.declare dead-letter', { queue, target });
+  }
+
   protected bindTap(exchange: string, key: string, args: FieldTable, buffer: number): Queue {
+    this.authorise('tap.open', { exchange, key });
     const tap = this.#broker.hiddenQueues.createTap(this.vhost, this, buffer);
     this.vhost.bindTap(tap, exchange, key, args);
     return tap;

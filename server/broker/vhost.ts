@@ -30,6 +30,8 @@ export interface VhostPorts {
   readonly random: Random;
   createQueue(vhost: Vhost, name: string, options: QueueOptions): Queue;
   define(definition: Definition): void;
+  /** Throws 406 when one more beside `count` would be too many. */
+  admitQueue(count: number): void;
 }
 
 /** Name and type of what every vhost has. The default exchange matches taps only: queues are found by their name. */
@@ -140,6 +142,7 @@ export class Vhost {
     }
     const settings = readQueueSettings(args, place);
     checkProperties(settings.type, shape, place);
+    this.#ports.admitQueue(this.queues.size);
     const queue = this.#ports.createQueue(this, name, { ...shape, settings, number: undefined });
     this.#addQueue(queue);
     if (queue.durable) this.#ports.define(queueDefinition(this.name, queue));
@@ -187,6 +190,13 @@ export class Vhost {
     const ready = queue.delete(reason);
     this.#deleteUnused(sources);
     return ready;
+  }
+
+  /** Deletes all that was declared here: the vhost goes. */
+  clear(): void {
+    for (const queue of [...this.queues.values()]) this.removeQueue(queue, 'vhost deleted');
+    for (const exchange of [...this.exchanges.values()])
+      if (exchange !== this.defaultExchange && !exchange.name.startsWith(RESERVED_PREFIX)) this.#removeExchange(exchange);
   }
 
   /** The connection `owner` has ended: its exclusive queues go. */

@@ -1,7 +1,7 @@
 // One connection, from its first message to its end: hello, login, then requests and frames. It works over any MessageSocket. hot
 //
-//   Hello ──► Open ──► Closed        Hello: 10 s to say hello
-//     └► Refused ─┴────► Closed      Refused: the login failed; the answer waits a second, so that guessing is slow
+//   Hello ──► Checking ──► Open ──► Closed      Hello: 10 s to say hello; Checking: who it is is looked into, and what comes meanwhile waits
+//     └───────────┴─► Refused ──┴──► Closed      Refused: the login failed; the answer waits a second, so that guessing is slow
 //
 // Always: (1) nothing but hello is heard before Open; (2) whatever is thrown while input is handled becomes a close code here and nowhere else:
 // 4000 + the reply code for what the peer did, 4541 for what we did; (3) one connection's end touches no other.
@@ -11,6 +11,7 @@ import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import {
   CloseCode,
+  type Filled,
   type HelloAnswer,
   type JsonObject,
   type Limits,
@@ -22,8 +23,9 @@ import { errorToJson } from '../../shared/protocol/json.ts';
 import { Ring } from '../../shared/ring.ts';
 import { SEND_QUEUE_BYTES_MAX } from '../../shared/send-queue.ts';
 import type { Broker } from '../broker/broker.ts';
-import { LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
+import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
 import type { Clock, ConnectionLog, Timer } from '../ports.ts';
+import { WebSocketConnectionView } from './connection-view.ts';
 import { DataFrames } from './data-frames.ts';
 import { Handles } from './handles.ts';
 import type { MessageSocket, SocketHandler } from './message-socket.ts';
@@ -42,10 +44,11 @@ const CLOSE_REASON_BYTES_MAX = 123; // RFC 6455, 5.5.1
 // Answers pile up when a peer asks and never reads; deliveries stop long before (outbox.ts).
 const PAUSE_BYTES = 4 * SEND_QUEUE_BYTES_MAX;
 
-const Phase = { Hello: 0, Refused: 1, Open: 2, Closed: 3 } as const;
+const Phase = { Hello: 0, Refused: 1, Open: 2, Closed: 3, Checking: 4 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
 const edges: { readonly [From in Phase]: readonly Phase[] } = {
-  [Phase.Hello]: [Phase.Refused, Phase.Open, Phase.Closed],
+  [Phase.Hello]: [Phase.Checking, Phase.Refused, Phase.Closed],
+  [Phase.Checking]: [Phase.Refused, Phase.Open, Phase.Closed],
   [Phase.Refused]: [Phase.Closed],
   [Phase.Open]: [Phase.Closed],
   [Phase.Closed]: [],
@@ -80,6 +83,8 @@ export class Connection implements SocketHandler {
   #phase: Phase = Phase.Hello;
   #timer: Timer | undefined;
   #isPaused = false;
+  #view: WebSocketConnectionView | undefined;
+  receivedBytes = 0;
   /** What was read before the pause took effect, in order: at most what one read of the socket brings. */
   readonly #held = new Ring<string | Uint8Array>();
   /** A binary message is half done. */
@@ -107,6 +112,9 @@ export class Connection implements SocketHandler {
     );
   }
 
+  get sentBytes(): number {
+    return this.#outbox.totalBytes;
+  }
   get isOpen(): boolean {
     return this.#phase === Phase.Open;
   }
@@ -116,12 +124,14 @@ export class Connection implements SocketHandler {
   }
 
   onText(text: string): void {
-    if (this.#phase === Phase.Open) this.#take(text);
+    this.receivedBytes += text.length;
+    if (this.#phase === Phase.Open || this.#phase === Phase.Checking) this.#take(text);
     else if (this.#phase === Phase.Hello) this.#hello(text);
   }
 
   onBinary(bytes: Uint8Array): void {
-    if (this.#phase === Phase.Open) this.#take(bytes);
+    this.receivedBytes += bytes.length;
+    if (this.#phase === Phase.Open || this.#phase === Phase.Checking) this.#take(bytes);
     else if (this.#phase === Phase.Hello) this.#end(CloseCode.NotHello, 'the first message is hello, in text');
   }
 
@@ -174,7 +184,7 @@ export class Connection implements SocketHandler {
   }
 
   #welcome(id: number, request: JsonObject): void {
-    const { settings, name } = { settings: this.#settings, name: this.#remote.name };
+    const settings = this.#settings;
     checkRequest('hello', request);
     if (request.version !== PROTOCOL_VERSION) {
       throw new AmqpError(ReplyCode.CommandInvalid, `protocol version ${request.version} is not spoken here`, {
@@ -182,26 +192,47 @@ export class Connection implements SocketHandler {
         path: '/version',
       });
     }
-    settings.login.check(request.user, request.password, this.#remote);
-    const identity = { user: request.user, vhost: request.vhost, name: request.client?.name ?? name };
-    const session = settings.broker.openSession(this.#peer, identity);
+    this.#transition(Phase.Checking);
+    settings.login.check(request.user, request.password, this.#remote, (outcome) => {
+      if (this.#phase !== Phase.Checking) return; // it is gone
+      try {
+        if (outcome instanceof AmqpError) throw outcome;
+        this.#open(id, request, outcome);
+      } catch (error) {
+        this.#refuse(id, error);
+      }
+    });
+    if (this.#phase !== Phase.Checking) return;
+    this.#isPaused = true;
+    this.#socket.pause();
+  }
+
+  #open(id: number, request: Filled<'hello'>, account: Account): void {
+    const { settings, name } = { settings: this.#settings, name: this.#remote.name };
+    const { broker, clock } = settings;
+    broker.vhosts.open(account, request.vhost);
+    broker.connections.check(account, request.vhost);
+    const session = broker.openSession(this.#peer, { account, vhost: request.vhost, name: request.client?.name ?? name });
     this.#peer.attach(session);
+    this.#view = new WebSocketConnectionView(this, this.#remote, session, request.client ?? {}, clock.now());
+    broker.connections.add(this.#view);
     this.#transition(Phase.Open);
     this.#timer?.cancel();
     this.#socket.admit(settings.messageBytesMax + BATCH_OVERHEAD_BYTES);
     this.#owner.opened(this);
-    this.#log.debug({ user: request.user, vhost: request.vhost, client: request.client }, 'logged in');
+    this.#log.debug({ user: account.name, vhost: request.vhost, client: request.client }, 'logged in');
     const answer: HelloAnswer = {
       version: PROTOCOL_VERSION,
       session: session.id,
       server: { ...settings.product },
       vhost: request.vhost,
-      user: request.user,
+      user: account.name,
       heartbeatMs: settings.heartbeatMs,
       capabilities: ['taps', 'stats'],
       limits: this.#limits(),
     };
     this.#outbox.text(JSON.stringify({ id, ok: answer }));
+    if (this.#isPaused) this.#goOn();
   }
 
   #limits(): Limits {
@@ -270,6 +301,7 @@ export class Connection implements SocketHandler {
       for (const handle of this.#peer.context.handles.values()) if (handle.kind === 'stats') handle.feed.close();
       this.#peer.session.close();
     }
+    if (this.#view !== undefined) this.#settings.broker.connections.remove(this.#view);
     this.#owner.closed(this);
   }
 

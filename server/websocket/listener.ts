@@ -5,9 +5,11 @@
 
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIPv4, type Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import { CloseCode, SUBPROTOCOL } from '../../shared/protocol/control.ts';
 import type { Admission, Admissions } from '../broker/admissions.ts';
+import type { RemoteEnds } from '../broker/login.ts';
 import type { ConnectionLog } from '../ports.ts';
 import { BATCH_OVERHEAD_BYTES, Connection, type ConnectionOwner, type ConnectionSettings } from './connection.ts';
 import type { MessageSocket } from './message-socket.ts';
@@ -25,10 +27,13 @@ export interface ListenerOptions {
   readonly origins: readonly string[];
   readonly admissions: Admissions;
   /** Takes a WebSocket that speaks AMQP; undefined where nobody does. False: there may be no more connections. */
-  readonly amqp?: (socket: AmqpWebSocket, peer: { readonly address: string; readonly port: number }) => boolean;
+  readonly amqp?: (socket: AmqpWebSocket, peer: AmqpPeer) => boolean;
   /** A log of one connection. */
   readonly logFor: (fields: { connection: number; peer: string }) => ConnectionLog;
 }
+
+/** Where it comes from, and which way it came. */
+export type AmqpPeer = RemoteEnds & { readonly address: string; readonly port: number };
 
 /** What whoever speaks AMQP gets: the socket, not yet attached to anybody. */
 export type AmqpWebSocket = Pick<WsSocket, 'attach'> & MessageSocket;
@@ -87,14 +92,20 @@ export class Listener implements ConnectionOwner {
       const address = socket.remoteAddress ?? '';
       const number = this.#nextNumber++;
       const peer = `${address}:${socket.remotePort ?? 0}`;
+      const ends = {
+        peerPort: socket.remotePort ?? 0,
+        localAddress: socket.localAddress ?? '',
+        localPort: socket.localPort ?? 0,
+        isTls: socket instanceof TLSSocket,
+      };
       const { settings, logFor } = this.#options;
       const wsSocket = new WsSocket(ws, socket, settings.clock, settings.heartbeatMs);
       if (ws.protocol !== SUBPROTOCOL) {
-        const isTaken = this.#options.amqp?.(wsSocket, { address, port: socket.remotePort ?? 0 });
+        const isTaken = this.#options.amqp?.(wsSocket, { address, port: ends.peerPort, ...ends });
         if (isTaken !== true) wsSocket.close(CloseCode.TooManyConnections, 'too many connections');
         return;
       }
-      const remote = { name: peer, address, isLoopback: isLoopback(address) };
+      const remote = { name: peer, address, isLoopback: isLoopback(address), ends };
       const overLimit = this.#options.admissions.refusal(address, remote.isLoopback);
       if (overLimit !== undefined) {
         wsSocket.close(CloseCode.TooManyConnections, overLimit);

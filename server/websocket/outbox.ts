@@ -48,6 +48,9 @@ export class Outbox {
     this.#queue = new SendQueue((bytes, sent) => socket.sendBinary(bytes, sent), drained);
   }
 
+  get totalBytes(): number {
+    return this.#queue.totalBytes;
+  }
   get isWritable(): boolean {
     return this.#queue.isBelow(SEND_QUEUE_BYTES_MAX);
   }

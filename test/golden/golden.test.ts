@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createBroker } from 'leveret';
 import { expect, test } from 'vitest';
+import { trustedAccount } from '../../server/broker/login.ts';
 import { SystemClock } from '../../server/clock.ts';
 import { type Definition, View } from '../../server/ports.ts';
 import { checkDirectory } from '../../server/store/check.ts';
@@ -152,7 +153,7 @@ async function write(kind: (typeof KINDS)[number]): Promise<void> {
     if (n % 10 === 9) await rest();
   }
   await settleSome(engine, peer, rest);
-  const session = engine.broker.openSession(new RecordingSink(), { user: 'guest', vhost: '/', name: 'transaction' });
+  const session = engine.broker.openSession(new RecordingSink(), { account: trustedAccount('guest'), vhost: '/', name: 'transaction' });
   const other = { session, sink: new RecordingSink(), publisher: session.openPublisher(1, false) };
   session.txSelect();
   for (const queue of ['plain', 'levels']) engine.publish(other, '', queue, 'in a transaction', { deliveryMode: 2 });

@@ -2,6 +2,7 @@
 // Always: (1) time moves in `advance` alone, and a command happens within one millisecond; (2) a process that is dead does nothing more; (3) all that
 // clients were handed stands in `arrivals`, in one order over all sessions. Refuses: faults of the disk beyond short writes.
 
+import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import type { Got } from '../../server/broker/session-sink.ts';
@@ -71,7 +72,7 @@ export class Client {
 
   constructor(id: number, engine: Engine, isTransactional: boolean) {
     this.id = id;
-    this.session = engine.broker.openSession(this.sink, { user: 'guest', vhost: '/', name: `client ${id}` });
+    this.session = engine.broker.openSession(this.sink, { account: trustedAccount('guest'), vhost: '/', name: `client ${id}` });
     this.confirmed = this.session.openPublisher(1, !isTransactional);
     this.unconfirmed = this.session.openPublisher(2, false);
   }

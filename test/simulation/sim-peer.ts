@@ -3,6 +3,7 @@
 
 import type { Broker } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
+import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import type { Got, SessionSink } from '../../server/broker/session-sink.ts';
@@ -49,7 +50,7 @@ export class SimPeer implements SessionSink {
     this.#env = around.env;
     this.#oracle = around.oracle;
     this.#received = around.received;
-    this.session = broker.openSession(this, { user: 'guest', vhost: '/', name });
+    this.session = broker.openSession(this, { account: trustedAccount('guest'), vhost: '/', name });
     if (isTransactional) this.session.txSelect();
     this.publisher = this.session.openPublisher(1, !isTransactional);
   }

@@ -4,6 +4,8 @@
 
 import type { ByteSocket } from '../../server/amqp/byte-socket.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
+import type { AmqpSettings } from '../../server/amqp/handshake.ts';
+import { trustedAccount } from '../../server/broker/login.ts';
 import { FrameReader, FrameType, PROTOCOL_HEADER, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
@@ -40,10 +42,10 @@ export class AmqpPeer implements ByteSocket {
       warn: ignore,
       error: (fields: object, text: string) => void this.errors.push(`${text} ${JSON.stringify(fields)}`),
     };
-    const settings = {
+    const settings: AmqpSettings = {
       broker: engine.broker,
       clock: engine.time,
-      login: { check: ignore, certified: () => 'guest' },
+      login: { check: (user, _password, _remote, done) => done(trustedAccount(user)), certified: trustedAccount },
       product: { product: 'Leveret', version: '0' },
       messageBytesMax: engine.broker.limits.messageBytes,
     };

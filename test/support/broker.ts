@@ -8,6 +8,7 @@ import { Administrator } from '../../server/administrator.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
 import type { AmqpSettings } from '../../server/amqp/handshake.ts';
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
+import { trustedAccount } from '../../server/broker/login.ts';
 import type { ConnectionLog, Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
 import { Connection, type ConnectionSettings } from '../../server/websocket/connection.ts';
@@ -55,7 +56,7 @@ export class TestBroker {
     this.#settings = {
       broker: this.#broker,
       clock: this.clock,
-      login: { check: () => {}, certified: () => 'guest' },
+      login: { check: (user, _password, _remote, done) => done(trustedAccount(user)), certified: trustedAccount },
       product: { product: 'Leveret', version: '0' },
       messageBytesMax: limits.messageBytes ?? defaultLimits.messageBytes,
       handlesMax: 2_047,

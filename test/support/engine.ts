@@ -3,6 +3,7 @@
 
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
+import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import type { Clock, MessageLog, Notice, Timer, Turns } from '../../server/ports.ts';
@@ -91,7 +92,7 @@ export class Engine {
 
   connect(): Peer {
     const sink = new RecordingSink();
-    const session = this.broker.openSession(sink, { user: 'guest', vhost: '/', name: 'test' });
+    const session = this.broker.openSession(sink, { account: trustedAccount('guest'), vhost: '/', name: 'test' });
     return { session, sink, publisher: session.openPublisher(1, true) };
   }
 

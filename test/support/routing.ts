@@ -62,6 +62,7 @@ export function testVhost(name = '/'): { vhost: Vhost; definitions: Definition[]
       lastNumber = Math.max(lastNumber, options.number ?? lastNumber + 1);
       return fakeQueue(queue, { ...options, number: options.number ?? lastNumber });
     },
+    admitQueue: () => undefined,
     define: (definition) => void definitions.push(definition),
   });
   return { vhost, definitions };

@@ -23,7 +23,7 @@ export const LAYERS: readonly Layer[] = [
     name: 'websocket',
     holds: /^server\/websocket\//,
     mayImport: [...ENGINE, 'broker'],
-    packages: ['ws', 'ajv', 'node:http', 'node:stream', 'node:net', 'node:crypto'],
+    packages: ['ws', 'ajv', 'node:http', 'node:stream', 'node:net', 'node:tls', 'node:crypto'],
   },
   { name: 'http', holds: /^server\/http\//, mayImport: [...ENGINE, 'broker'], packages: ['node:http', 'node:net', 'node:stream'] },
   { name: 'amqp', holds: /^server\/amqp\//, mayImport: [...ENGINE, 'broker'], packages: ['node:net', 'node:tls', 'node:stream'] },
