@@ -20,6 +20,7 @@ import { MemoryLog } from '../../server/store/memory-log.ts';
 
 export class RememberingLog implements MessageLog {
   #inner = new MemoryLog();
+  #listener: LogListener | undefined;
   readonly #definitions: Definition[] = [];
   /** "queue number:seq" to the message and its bytes. */
   readonly #messages = new Map<string, { queueNumber: number; stored: Stored; bytes: Uint8Array }>();
@@ -34,7 +35,13 @@ export class RememberingLog implements MessageLog {
     return this.#inner.memoryBytes;
   }
 
+  /** What a durable log does now and then: one snapshot of the topology in place of all changes. */
+  checkpoint(): void {
+    this.#definitions.splice(0, this.#definitions.length, ...(this.#listener?.topology() ?? []));
+  }
+
   open(sink: RecoverySink, listener: LogListener): void {
+    this.#listener = listener;
     this.#inner = new MemoryLog();
     const seqs = new Map<number, number>();
     const quiet: RecoverySink = { definition: () => undefined, message: () => true, recovered: () => undefined };

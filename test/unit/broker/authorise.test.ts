@@ -1,0 +1,214 @@
+// Who may do what: every operation of a session without the right it needs, and with it.
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { authorise, NEEDED, type Operation, requireTag } from '../../../server/broker/authorise.ts';
+import type { Account } from '../../../server/broker/login.ts';
+import { Discipline } from '../../../server/broker/publisher.ts';
+import { compile, escapeExpression, expandVariables, PatternRights, type Patterns } from '../../../server/broker/rights.ts';
+import { Engine, type Peer } from '../../support/engine.ts';
+import { RecordingSink } from '../../support/recording-sink.ts';
+
+const ALL: Patterns = { configure: '.*', write: '.*', read: '.*' };
+const NONE: Patterns = { configure: '', write: '', read: '' };
+
+function engineWith(patterns: Patterns): { engine: Engine; peer: Peer } {
+  const engine = new Engine();
+  const { users } = engine.broker;
+  users.put('alice', { passwordHash: '', hashingAlgorithm: '', tags: [] });
+  users.setPermissions('alice', '/', patterns);
+  const admin = engine.connect();
+  engine.declare(admin, 'q');
+  for (const exchange of ['x', 'y'])
+    admin.session.declareExchange({
+      exchange,
+      type: 'topic',
+      durable: true,
+      autoDelete: false,
+      internal: false,
+      passive: false,
+      arguments: new Map(),
+    });
+  return { engine, peer: connectAs(engine, 'alice') };
+}
+
+function connectAs(engine: Engine, user: string): Peer {
+  const account = engine.broker.users.account(user);
+  if (account === undefined) throw new Error(`no user ${user}`);
+  const sink = new RecordingSink();
+  const session = engine.broker.openSession(sink, { account, vhost: '/', name: user });
+  return { session, sink, publisher: session.openPublisher(1, true) };
+}
+
+const exchange = (passive: boolean, args: [string, string][] = [], name = 'x') => ({
+  ...{ exchange: name, type: 'topic', durable: true, autoDelete: false, internal: false, passive, arguments: new Map(args) },
+});
+const queue = (passive: boolean, args: [string, string][] = [], name = 'q') => ({
+  ...{ queue: name, durable: true, exclusive: false, autoDelete: false, passive, arguments: new Map(args) },
+});
+
+/** How a session asks for each operation. A publish is refused in its sequence: it throws nothing. */
+const ASKED: { readonly [Name in Operation]: (engine: Engine, peer: Peer) => void } = {
+  'exchange.declare': (_engine, { session }) => session.declareExchange(exchange(false)),
+  'exchange.declare alternate': (_engine, { session }) => session.declareExchange(exchange(false, [['alternate-exchange', 'y']], 'new')),
+  'exchange.inspect': (_engine, { session }) => session.declareExchange(exchange(true)),
+  'exchange.delete': (_engine, { session }) => session.deleteExchange('x', false),
+  'exchange.bind': (_engine, { session }) => session.bindExchange('y', 'x', 'k', new Map()),
+  'exchange.unbind': (_engine, { session }) => session.unbindExchange('y', 'x', 'k', new Map()),
+  'queue.declare': (_engine, { session }) => void session.declareQueue(queue(false)),
+  'queue.declare dead-letter': (_engine, { session }) => void session.declareQueue(queue(false, [['x-dead-letter-exchange', 'y']], 'new')),
+  'queue.inspect': (_engine, { session }) => void session.inspectQueue('q'),
+  'queue.bind': (_engine, { session }) => session.bindQueue('q', 'x', 'k', new Map()),
+  'queue.unbind': (_engine, { session }) => session.unbindQueue('q', 'x', 'k', new Map()),
+  'queue.purge': (_engine, { session }) => void session.purgeQueue('q'),
+  'queue.delete': (_engine, { session }) => void session.deleteQueue('q', false, false),
+  'basic.publish': (engine, peer) => {
+    const before = peer.sink.refused.length;
+    engine.publish(peer, 'x', 'k', 'body');
+    engine.time.settle();
+    const refusal = peer.sink.refused[before];
+    if (refusal !== undefined) throw refusal.error;
+  },
+  'basic.consume': (engine, peer) => void engine.consume(peer, 'q'),
+  'basic.get': (_engine, { session }) => session.get('q', false, () => undefined),
+  'tap.open': (_engine, { session }) => void session.openTap(3, 'x', '#', new Map(), 10),
+};
+const operations = Object.keys(NEEDED).filter((name): name is Operation => name in NEEDED);
+
+describe('a user without rights', () => {
+  test.each(operations)('may not %s', (operation) => {
+    const { engine, peer } = engineWith(NONE);
+    expect(() => ASKED[operation](engine, peer)).toThrow(
+      /^ACCESS_REFUSED - access to (queue|exchange) '\w+' in vhost '\/' refused for user 'alice'$/,
+    );
+  });
+});
+
+describe('a user with every right', () => {
+  test.each(operations)('may %s', (operation) => {
+    const { engine, peer } = engineWith(ALL);
+    expect(() => ASKED[operation](engine, peer)).not.toThrow();
+  });
+});
+
+describe('a user who has all rights but one that is needed', () => {
+  const cases = operations.flatMap((operation) =>
+    NEEDED[operation].flatMap(({ right }) => (right === 'any' ? [] : [[operation, right] as const])),
+  );
+  test.each(cases)('may not %s without %s', (operation, right) => {
+    const { engine, peer } = engineWith({ ...ALL, [right]: '' });
+    expect(() => ASKED[operation](engine, peer)).toThrow('ACCESS_REFUSED');
+  });
+  test.each(['configure', 'write', 'read'] as const)('may look at a queue and an exchange with %s alone', (right) => {
+    const { engine, peer } = engineWith({ ...NONE, [right]: '^[qx]$' });
+    expect(() => ASKED['queue.inspect'](engine, peer)).not.toThrow();
+    expect(() => ASKED['exchange.inspect'](engine, peer)).not.toThrow();
+  });
+});
+
+describe('rights are live', () => {
+  test('a publisher whose right is taken away is refused from its next message on, and goes on when it is given back', () => {
+    const { engine, peer } = engineWith(ALL);
+    const publish = (): void => ASKED['basic.publish'](engine, peer);
+    publish();
+    publish();
+    engine.broker.users.setPermissions('alice', '/', { ...ALL, write: '' });
+    expect(publish).toThrow("access to exchange 'x' in vhost '/' refused");
+    engine.broker.users.setPermissions('alice', '/', ALL);
+    expect(publish).not.toThrow();
+  });
+
+  test('a user who is deleted may do nothing more, and opens no session', () => {
+    const { engine, peer } = engineWith(ALL);
+    const { account } = peer.session.identity;
+    engine.broker.users.delete('alice');
+    expect(() => ASKED['queue.declare'](engine, peer)).toThrow('ACCESS_REFUSED');
+    expect(() => engine.broker.openSession(new RecordingSink(), { account, vhost: '/', name: '' })).toThrow(
+      "NOT_ALLOWED - access to vhost '/' refused for user 'alice'",
+    );
+  });
+
+  test('a transaction asks when it is given a publish', () => {
+    const { engine, peer } = engineWith({ ...ALL, write: '^q$' });
+    peer.session.closePublisher(peer.publisher);
+    peer.session.txSelect();
+    const publisher = peer.session.openPublisher(0, false, Discipline.Stream);
+    expect(() => engine.publish({ ...peer, publisher }, 'x', 'k', 'body')).toThrow(
+      "access to exchange 'x' in vhost '/' refused for user 'alice'",
+    );
+  });
+});
+
+describe('topic permissions', () => {
+  test('limit the routing keys of one exchange, for publishing and for binding, those in CC too', () => {
+    const { engine, peer } = engineWith(ALL);
+    engine.broker.users.setTopicPermissions('alice', '/', 'x', { write: '^{username}\\.', read: '^public\\.' });
+    const refusalOf = (key: string, headers = new Map<string, string[]>()): string | undefined => {
+      const before = peer.sink.refused.length;
+      engine.publish(peer, 'x', key, '', headers.size === 0 ? {} : { headers });
+      engine.time.settle();
+      return peer.sink.refused[before]?.error.message;
+    };
+    expect(refusalOf('alice.orders')).toBeUndefined();
+    expect(refusalOf('bob.orders')).toBe(
+      "ACCESS_REFUSED - access to topic 'bob.orders' in exchange 'x' in vhost '/' refused for user 'alice'",
+    );
+    expect(refusalOf('alice.orders')).toBeUndefined();
+    expect(refusalOf('alice.orders', new Map([['CC', ['bob.orders']]]))).toContain("topic 'bob.orders'");
+    expect(() => peer.session.bindQueue('q', 'x', 'public.news', new Map())).not.toThrow();
+    expect(() => peer.session.bindQueue('q', 'x', '#', new Map())).toThrow("access to topic '#'");
+    expect(() => peer.session.bindQueue('q', 'y', '#', new Map())).not.toThrow();
+  });
+
+  test('a name that stands for a variable matches itself alone, whatever is in it', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'binary', maxLength: 20 }), fc.string({ unit: 'binary', maxLength: 20 }), (name, other) => {
+        const pattern = compile(expandVariables('^{username}$', { username: name }));
+        expect(pattern.test(name)).toBe(true);
+        expect(pattern.test(other)).toBe(other === name);
+        const inClass = new RegExp(`^[${escapeExpression('a-z')}]$`);
+        expect(['a', '-', 'z', 'm'].map((each) => inClass.test(each))).toEqual([true, true, true, false]);
+      }),
+    );
+  });
+
+  test('a variable that nobody knows stays as it is written', () => {
+    expect(expandVariables('{nobody}.{vhost}', { vhost: '/' })).toBe('{nobody}.\\u002f');
+  });
+});
+
+describe('tags', () => {
+  const account = (...tags: string[]): Account => ({
+    name: 'alice',
+    tags: new Set(tags),
+    rights: () => undefined,
+    limits: { maxConnections: -1, maxChannels: -1 },
+    expiresAt: undefined,
+  });
+  test('administrator includes all others, monitoring and policymaker include management', () => {
+    for (const tag of ['administrator', 'monitoring', 'policymaker', 'management'] as const) {
+      expect(() => requireTag(account('administrator'), [tag])).not.toThrow();
+      expect(() => requireTag(account(), [tag])).toThrow(`ACCESS_REFUSED - user 'alice' is not tagged ${tag}`);
+    }
+    for (const tag of ['monitoring', 'policymaker']) expect(() => requireTag(account(tag), ['management'])).not.toThrow();
+    expect(() => requireTag(account('management'), ['monitoring'])).toThrow();
+  });
+});
+
+test('an empty pattern allows nothing, and a pattern is searched for as in RabbitMQ, not anchored', () => {
+  const rights = new PatternRights({});
+  expect(rights.may('read', 'q')).toBe(false);
+  rights.grant({ configure: '', write: 'orders', read: '^orders$' });
+  expect([rights.may('configure', 'q'), rights.may('write', 'my-orders'), rights.may('read', 'my-orders')]).toEqual([false, true, false]);
+  rights.grant({ configure: '', write: '^amq\\.default$', read: '' });
+  expect(rights.may('write', '')).toBe(true);
+});
+
+test('a pattern that is no regular expression is refused before it is kept', () => {
+  const { engine } = engineWith(ALL);
+  const { users } = engine.broker;
+  expect(() => users.setPermissions('alice', '/', { ...ALL, read: '(' })).toThrow("PRECONDITION_FAILED - invalid regular expression '('");
+  expect(() => users.setPermissions('bob', '/', ALL)).toThrow("NOT_FOUND - no user 'bob'");
+  expect(() =>
+    authorise({ account: connectAs(engine, 'alice').session.identity.account, vhost: '/' }, 'queue.delete', { queue: 'q' }),
+  ).not.toThrow();
+});
