@@ -2,7 +2,8 @@
 // with what Leveret needs beside it under `leveret`.
 // Always: (1) a checkpoint appears whole or not at all: written aside, synced, renamed, its directory synced; (2) the crc32 in it covers the whole
 // text, with zeros in the crc's own place; (3) the newest valid one counts, and the one before it is kept.
-// Refuses: to know what definitions mean: kinds with a place in RabbitMQ's export go there, all others stand in `leveret.definitions` as they are.
+// Refuses: to know what definitions mean: kinds with a place in RabbitMQ's export go there, all others stand in `leveret` as they are:
+// `before` what came before all of those, `definitions` the rest.
 
 import { crc32 } from 'node:zlib';
 import type { Definition, Lsn } from '../ports.ts';
@@ -78,17 +79,22 @@ export function checkpointNumbers(disk: Disk, directory: string): number[] {
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Buffer {
   const lists: Record<List, object[]> = { vhosts: [], exchanges: [], queues: [], bindings: [] };
+  const before: Definition[] = []; // what stands before all things may be what they stand on: their vhosts
   const others: Definition[] = [];
+  let hasThings = false;
   const vhosts = new Set<string>();
   for (const definition of checkpoint.definitions) {
     const exported = EXPORTED[definition.kind];
-    if (exported === undefined) others.push(definition);
-    else lists[exported.list].push(toExport(definition, exported));
+    if (exported === undefined) (hasThings ? others : before).push(definition);
+    else {
+      hasThings = true;
+      lists[exported.list].push(toExport(definition, exported));
+    }
     if (typeof definition['vhost'] === 'string') vhosts.add(definition['vhost']);
   }
   lists.vhosts = [...vhosts].map((name) => ({ name }));
   const { definitions: _, ...leveret } = checkpoint;
-  const text = `${JSON.stringify({ ...lists, leveret: { format: FORMAT, ...leveret, definitions: others, crc32: NO_CRC } }, undefined, 1)}\n`;
+  const text = `${JSON.stringify({ ...lists, leveret: { format: FORMAT, ...leveret, before, definitions: others, crc32: NO_CRC } }, undefined, 1)}\n`;
   const crc = crc32(text).toString(16).padStart(8, '0');
   const at = text.lastIndexOf(NO_CRC);
   return Buffer.from(text.slice(0, at) + crc + text.slice(at + NO_CRC.length));
@@ -108,12 +114,14 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint | 'newer' | undefine
     const exported = EXPORTED[kind];
     for (const item of exported === undefined ? [] : (read[exported.list] ?? [])) definitions.push(fromExport(kind, item));
   }
-  return { ...read.leveret, definitions: [...definitions, ...read.leveret.definitions] };
+  const { before = [], ...leveret } = read.leveret;
+  return { ...leveret, definitions: [...before, ...definitions, ...leveret.definitions] };
 }
 
 type Item = Readonly<Record<string, unknown>>;
 type List = 'vhosts' | 'exchanges' | 'queues' | 'bindings';
-type Export = Readonly<Partial<Record<List, readonly Item[]>>> & { readonly leveret: Checkpoint & { readonly format: number } };
+type Export = Readonly<Partial<Record<List, readonly Item[]>>> & { readonly leveret: Kept };
+type Kept = Checkpoint & { readonly format: number; readonly before?: readonly Definition[] };
 
 function toExport(definition: Definition, exported: { fields: Readonly<Record<string, string>>; always: object }): object {
   const item: Record<string, unknown> = {};

@@ -18,6 +18,22 @@ export class DataDirectory {
   readonly path = mkdtempSync(join(tmpdir(), 'leveret-store-'));
   readonly disk = new NodeDisk();
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  /** A log on it, not opened yet: for a broker. One at a time. */
+  log(): DurableLog {
+    return new DurableLog({
+      disk: this.disk,
+      directory: this.path,
+      clock: new SystemClock(),
+      notices: { notice: () => undefined },
+      processes,
+      sizes,
+    });
+  }
+
   close(): void {
     rmSync(this.path, { recursive: true, force: true });
   }

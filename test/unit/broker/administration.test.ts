@@ -3,6 +3,8 @@ import { describe, expect, test } from 'vitest';
 import type { ConnectionView } from '../../../server/broker/connections.ts';
 import { type Account, trustedAccount } from '../../../server/broker/login.ts';
 import type { Session } from '../../../server/broker/session.ts';
+import type { MessageLog } from '../../../server/ports.ts';
+import { DataDirectory } from '../../support/data-directory.ts';
 import { Engine, type Peer } from '../../support/engine.ts';
 import { RecordingSink } from '../../support/recording-sink.ts';
 import { RememberingLog } from '../../support/remembering-log.ts';
@@ -151,9 +153,11 @@ describe('limits on connections and channels', () => {
 });
 
 describe('what administrators decide outlives the broker', () => {
-  test.each(['from the log', 'from a checkpoint'])('%s', (how) => {
-    const log = new RememberingLog();
-    const before = new Engine({ log });
+  test.each(['in the log', 'in a checkpoint', 'in a data directory'])('%s', async (how) => {
+    using directory = new DataDirectory();
+    const remembering = new RememberingLog();
+    const newLog = (): MessageLog => (how === 'in a data directory' ? directory.log() : remembering);
+    const before = new Engine({ log: newLog() });
     const { vhosts, users, records } = before.broker;
     vhosts.put('shop', { description: 'orders', tracing: true });
     vhosts.put('gone', {});
@@ -172,10 +176,10 @@ describe('what administrators decide outlives the broker', () => {
     users.delete('bob');
     vhosts.delete('/');
     before.time.settle();
-    if (how === 'from a checkpoint') log.checkpoint();
-    before.broker.close();
+    if (how === 'in a checkpoint') remembering.checkpoint();
+    await before.broker.close();
 
-    const { broker } = new Engine({ log });
+    const { broker } = new Engine({ log: newLog() });
     expect(broker.vhosts.names()).toEqual(['shop']);
     expect(broker.vhosts.metadata('shop')).toEqual({ description: 'orders', tracing: true });
     expect(broker.vhost('shop')?.queues.get('q')?.readyCount).toBe(1);
@@ -188,5 +192,6 @@ describe('what administrators decide outlives the broker', () => {
     expect(alice?.limits.maxConnections).toBe(7);
     expect(alice?.rights('/')).toBeUndefined();
     expect(broker.records.get('policy', ['shop', 'p'])).toEqual({ pattern: '.*', definition: { 'max-length': 5 } });
+    await broker.close();
   });
 });
