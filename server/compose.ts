@@ -5,13 +5,15 @@
 
 import type { TlsOptions } from 'node:tls';
 import { AmqpError, ReplyCode } from '../shared/error.ts';
-import { Administrator } from './administrator.ts';
 import type { Address, AmqpListener } from './amqp/listener.ts';
 import { Admissions } from './broker/admissions.ts';
 import { Broker, defaultLimits } from './broker/broker.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
-import type { Config } from './config.ts';
+import { type Config, isGuest } from './config.ts';
 import type { HttpServer } from './http/server.ts';
+import { Authenticator } from './identity/authenticator.ts';
+import { installDefaultUser } from './identity/default-user.ts';
+import { Passwords } from './identity/passwords.ts';
 import type { Clock, ConnectionLog, MessageLog, Notices, Timer } from './ports.ts';
 import { proxyMatcher } from './proxies.ts';
 import { VERSION } from './version.ts';
@@ -68,6 +70,7 @@ export class Leveret implements ConnectionOwner {
   #listener: Listener | undefined;
   #amqp: AmqpListener | undefined;
   #isClosed = false;
+  readonly #defaultUser: Promise<void>;
 
   /** Recovers what the log has kept; throws the log's error when it cannot. */
   constructor(config: Config, { logs, clock, messageLog, onFault }: Parts) {
@@ -95,10 +98,18 @@ export class Leveret implements ConnectionOwner {
       connectionsPerIpMax: connectionsPerIp,
       unauthenticatedMax: connectionsUnauthenticated,
     });
+    const passwords = new Passwords();
+    const authenticator = new Authenticator(this.broker.users, passwords, this.#clock);
+    this.#defaultUser = installDefaultUser(this.broker, authenticator, passwords, {
+      name: config.user,
+      password: config.password,
+      isConfigured: !isGuest(config),
+      isKept: config.dataDir !== undefined,
+    });
     this.#settings = {
       broker: this.broker,
       clock: this.#clock,
-      login: new Administrator(config.user, config.password, this.#clock),
+      login: authenticator,
       product: { product: 'Leveret', version: VERSION },
       messageBytesMax: config.limits.messageBytes,
       handlesMax: config.limits.handles,
@@ -186,6 +197,7 @@ export class Leveret implements ConnectionOwner {
     this.#listener?.close(reason);
     for (const connection of [...this.#connections]) connection.shutDown(reason);
     const amqpClosed = this.#amqp?.close(reason, CLOSE_MS_MAX);
+    await this.#defaultUser;
     await this.broker.close();
     await Promise.all([this.#http?.close(CLOSE_MS_MAX), amqpClosed]);
   }

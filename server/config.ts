@@ -120,6 +120,11 @@ export function variableOf(key: string): string {
   return ENVIRONMENT_PREFIX + key.replace(/[.-]/g, '_').toUpperCase();
 }
 
+/** Nobody said who the first user is: it is RabbitMQ's well-known one, for this machine only. */
+export function isGuest({ user, password }: Config): boolean {
+  return user === 'guest' && password === 'guest';
+}
+
 /** Refuses what a schema does. */
 export function check(values: Values): Config {
   let ajv: Ajv | undefined;

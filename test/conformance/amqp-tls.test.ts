@@ -45,11 +45,19 @@ test('a client that does not trust the certificate does not connect, and the bro
   expect(await roundTrip(url, {})).toBe('over TLS');
 });
 
-test('a verified client certificate logs in with EXTERNAL as the one configured user, without a password', async () => {
-  const url = await start('--tls-ca', path('ca'), '--tls-client-certificate', 'ask');
+test('a verified client certificate logs in with EXTERNAL as the user of its common name, without a password', async () => {
+  const ops = { LEVERET_USER: 'orders-service', LEVERET_PASSWORD: 'secret' };
+  const url = await startIn(ops, '--tls-ca', path('ca'), '--tls-client-certificate', 'ask');
   const certified = { cert: pem('client'), key: pem('client-key'), credentials: credentials.external() };
   expect(await roundTrip(url, certified)).toBe('over TLS');
-  expect(await roundTrip(url, {})).toBe('over TLS'); // who has none logs in as ever
+  // who has none logs in as ever
+  expect(await roundTrip(url.replace('amqps://', 'amqps://orders-service:secret@'), {})).toBe('over TLS');
+});
+
+test('a certificate that names nobody who is a user here is no way in', async () => {
+  const url = await start('--tls-ca', path('ca'), '--tls-client-certificate', 'ask');
+  const certified = { cert: pem('client'), key: pem('client-key'), credentials: credentials.external() };
+  await expect(roundTrip(url, certified)).rejects.toThrow(/EXTERNAL/);
 });
 
 test('EXTERNAL without a certificate, or with one that nobody here signed, is no way in', async () => {

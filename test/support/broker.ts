@@ -4,11 +4,9 @@
 // a socket; (3) so does an answer nobody asked for, or anything the broker logged as an error.
 
 import { test as base, expect } from 'vitest';
-import { Administrator } from '../../server/administrator.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
 import type { AmqpSettings } from '../../server/amqp/handshake.ts';
 import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
-import { trustedAccount } from '../../server/broker/login.ts';
 import type { ConnectionLog, Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
 import { Connection, type ConnectionSettings } from '../../server/websocket/connection.ts';
@@ -17,6 +15,7 @@ import { MemoryStream } from './byte-stream.ts';
 import { VirtualClock, VirtualTurns } from './clock.ts';
 import { CountingLog } from './counting-log.ts';
 import { JsonSession } from './json-session.ts';
+import { anybody, oneUser } from './logins.ts';
 import { MemorySocket } from './memory-socket.ts';
 import { RawAmqp } from './raw-amqp.ts';
 
@@ -56,14 +55,14 @@ export class TestBroker {
     this.#settings = {
       broker: this.#broker,
       clock: this.clock,
-      login: { check: (user, _password, _remote, done) => done(trustedAccount(user)), certified: trustedAccount },
+      login: anybody,
       product: { product: 'Leveret', version: '0' },
       messageBytesMax: limits.messageBytes ?? defaultLimits.messageBytes,
       handlesMax: 2_047,
       heartbeatMs: 30_000,
     };
     const { broker, clock, product, messageBytesMax } = this.#settings;
-    this.#amqpSettings = { broker, clock, product, messageBytesMax, login: new Administrator('guest', 'guest', clock) };
+    this.#amqpSettings = { broker, clock, product, messageBytesMax, login: oneUser('guest', 'guest') };
   }
 
   /** As hello announced them to the first session. */

@@ -1,7 +1,6 @@
 // A broker behind the real HTTP port and WebSocket listener, with a clock the test owns.
 // Always: small limits, so that a test can reach them; `stop` fails when a connection or a timer outlives it.
 
-import { Administrator } from '../../server/administrator.ts';
 import { Admissions } from '../../server/broker/admissions.ts';
 import { Broker, defaultLimits } from '../../server/broker/broker.ts';
 import { SystemRandom, SystemTurns } from '../../server/clock.ts';
@@ -9,6 +8,7 @@ import { HttpServer } from '../../server/http/server.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
 import { Listener, type ListenerOptions } from '../../server/websocket/listener.ts';
 import { VirtualClock } from './clock.ts';
+import { oneUser } from './logins.ts';
 import { RawWebSocket } from './raw-web-socket.ts';
 
 export const MESSAGE_BYTES_MAX = 300_000;
@@ -38,7 +38,7 @@ export class WebSocketServer {
       settings: {
         broker: this.broker,
         clock,
-        login: new Administrator('guest', 'guest', clock),
+        login: oneUser('guest', 'guest'),
         product: { product: 'Leveret', version: '0.0.0' },
         messageBytesMax: MESSAGE_BYTES_MAX,
         handlesMax: 10,

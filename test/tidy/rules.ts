@@ -27,10 +27,11 @@ export const LAYERS: readonly Layer[] = [
   },
   { name: 'http', holds: /^server\/http\//, mayImport: [...ENGINE, 'broker'], packages: ['node:http', 'node:net', 'node:stream'] },
   { name: 'amqp', holds: /^server\/amqp\//, mayImport: [...ENGINE, 'broker'], packages: ['node:net', 'node:tls', 'node:stream'] },
+  { name: 'identity', holds: /^server\/identity\//, mayImport: [...ENGINE, 'broker'], packages: ['node:crypto', 'jose'] },
   {
     name: 'top',
     holds: /^server\//,
-    mayImport: [...ENGINE, 'broker', 'store', 'websocket', 'http', 'amqp'],
+    mayImport: [...ENGINE, 'broker', 'store', 'websocket', 'http', 'amqp', 'identity'],
     packages: undefined,
   },
   { name: 'example', holds: /^client\/example\//, mayImport: ['client'], packages: ['leveret-client'] },
@@ -39,7 +40,7 @@ export const LAYERS: readonly Layer[] = [
   {
     name: 'scripts',
     holds: /^scripts\//,
-    mayImport: [...ENGINE, 'broker', 'store', 'websocket', 'http', 'amqp', 'top', 'client', 'client-amqp'],
+    mayImport: [...ENGINE, 'broker', 'store', 'websocket', 'http', 'amqp', 'identity', 'top', 'client', 'client-amqp'],
     packages: undefined,
   },
 ];

@@ -1,13 +1,11 @@
 // What holds an AMQP connection's input back, and that it always ends: alarms, queues that block, a disk that is behind; and what a peer may cost.
 import { describe, expect, test } from 'vitest';
-import { Administrator } from '../../../server/administrator.ts';
 import { FrameType } from '../../../shared/amqp/frame.ts';
 import { methodFrame } from '../../../shared/amqp/methods.ts';
 import { encodeContentHeader } from '../../../shared/amqp/properties.ts';
 import type { FieldTable } from '../../../shared/amqp/table.ts';
 import { encodeUtf8 } from '../../../shared/text.ts';
 import { AmqpPeer, frame, publishFrames } from '../../support/amqp-peer.ts';
-import { VirtualClock } from '../../support/clock.ts';
 import { Engine } from '../../support/engine.ts';
 import { StagedLog } from '../../support/staged-log.ts';
 
@@ -181,12 +179,4 @@ test('a password in a login that cannot be read is neither logged nor sent back'
   expect(said).toContain('cannot decode');
   expect(said).not.toContain(octets);
   expect(said).not.toContain('s3cret');
-});
-
-test('a certificate is no way in from another machine for guest', () => {
-  const administrator = new Administrator('guest', 'guest', new VirtualClock());
-  const here = { name: '', address: '127.0.0.1', isLoopback: true };
-  expect(administrator.certified('orders', here).name).toBe('guest');
-  expect(() => administrator.certified('orders', { ...here, isLoopback: false })).toThrow('can only connect via localhost');
-  expect(new Administrator('ops', 'x', new VirtualClock()).certified('orders', { ...here, isLoopback: false }).name).toBe('ops');
 });

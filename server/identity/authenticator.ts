@@ -1,0 +1,129 @@
+// Who logs in: users of the broker by password or by client certificate.
+// Always: (1) a wrong name costs what a wrong password costs, and is answered alike; (2) what was right is remembered for VERIFIED_MS, as a keyed digest and
+// for the very record it was right for, so a change of the password is a change at once; (3) guest is for peers on loopback only, as in RabbitMQ;
+// (4) a hash that came from RabbitMQ becomes one of ours at its first good login.
+// Refuses: to keep a password: of the configured one too it keeps a digest under a key that dies with the process.
+
+import { createHmac, randomBytes } from 'node:crypto';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { Account, Login, Remote } from '../broker/login.ts';
+import type { UserRecord, Users } from '../broker/users.ts';
+import type { Clock } from '../ports.ts';
+import { LoginFailures } from './failures.ts';
+import { NOBODYS_HASH, type Passwords, SCRYPT } from './passwords.ts';
+
+export const LOOPBACK_USER = 'guest';
+const VERIFIED_MS = 60_000; // security.md, 1
+const VERIFIED_MAX = 10_000;
+
+interface Verified {
+  readonly record: UserRecord;
+  readonly untilMs: number;
+}
+
+export class Authenticator implements Login {
+  readonly #users: Users;
+  readonly #passwords: Passwords;
+  readonly #clock: Clock;
+  readonly #failures: LoginFailures;
+  readonly #key = randomBytes(32);
+  /** By keyed digest of name and password. */
+  readonly #verified = new Map<string, Verified>();
+
+  constructor(users: Users, passwords: Passwords, clock: Clock) {
+    this.#users = users;
+    this.#passwords = passwords;
+    this.#clock = clock;
+    this.#failures = new LoginFailures(clock);
+  }
+
+  /** This password is the user's, for as long as its record stays: nothing has to be hashed to know it. */
+  vouch(user: string, password: string): void {
+    const record = this.#users.record(user);
+    if (record !== undefined && password !== '')
+      this.#verified.set(this.#digest(user, password), { record, untilMs: Number.POSITIVE_INFINITY });
+  }
+
+  check(user: string, password: string, remote: Remote, done: (outcome: Account | AmqpError) => void): void {
+    if (user === LOOPBACK_USER && !remote.isLoopback) {
+      done(loopbackOnly());
+      return;
+    }
+    const tooMany = this.#failures.refusal(user, remote);
+    const account = this.#users.account(user);
+    const record = this.#users.record(user);
+    if (tooMany !== undefined) done(tooMany);
+    else if (account !== undefined && record !== undefined && this.#isVerified(user, password, record)) done(account);
+    else void this.#verify(user, password, remote).then(done, (error: unknown) => done(asRefusal(error)));
+  }
+
+  /** The user of the name that a certificate bears. */
+  certified(commonName: string, remote: Remote): Account {
+    if (commonName === LOOPBACK_USER && !remote.isLoopback) throw loopbackOnly();
+    const account = this.#users.account(commonName);
+    if (account !== undefined) return account;
+    throw new AmqpError(ReplyCode.AccessRefused, `login was refused: the certificate names '${commonName}', who is no user`, {
+      hint: `an administrator may make one: leveret add_user ${commonName}`,
+    });
+  }
+
+  async #verify(user: string, password: string, remote: Remote): Promise<Account | AmqpError> {
+    const record = this.#users.record(user);
+    const fits = await this.#passwords.fits(password, record === undefined || record.passwordHash === '' ? NOBODYS_HASH : record);
+    const account = this.#users.account(user);
+    // The record may have changed while its hash was looked into: then this was the wrong question.
+    if (!fits || record === undefined || account === undefined || this.#users.record(user) !== record) {
+      this.#failures.count(user, remote);
+      return new AmqpError(ReplyCode.AccessRefused, 'login was refused: wrong user or password', { path: '/user' });
+    }
+    this.#remember(user, password, record);
+    if (record.hashingAlgorithm !== SCRYPT) void this.#upgrade(user, password, record);
+    return account;
+  }
+
+  async #upgrade(user: string, password: string, record: UserRecord): Promise<void> {
+    try {
+      const hash = await this.#passwords.hash(password);
+      if (this.#users.record(user) !== record) return;
+      this.#users.put(user, { ...record, ...hash });
+      const changed = this.#users.record(user);
+      if (changed !== undefined) this.#remember(user, password, changed);
+    } catch (error) {
+      if (!(error instanceof AmqpError)) throw error; // too many at once: the next login tries again
+    }
+  }
+
+  #isVerified(user: string, password: string, record: UserRecord): boolean {
+    const digest = this.#digest(user, password);
+    const verified = this.#verified.get(digest);
+    if (verified === undefined) return false;
+    if (verified.record === record && verified.untilMs > this.#clock.now()) return true;
+    this.#verified.delete(digest);
+    return false;
+  }
+
+  #remember(user: string, password: string, record: UserRecord): void {
+    const [oldest] = this.#verified.keys();
+    if (this.#verified.size >= VERIFIED_MAX && oldest !== undefined) this.#verified.delete(oldest);
+    this.#verified.set(this.#digest(user, password), { record, untilMs: this.#clock.now() + VERIFIED_MS });
+  }
+
+  /** Under a key of this process alone: a map's look-up need not take constant time when nobody can choose what it compares. */
+  #digest(user: string, password: string): string {
+    return createHmac('sha256', this.#key).update(`${user.length}:${user}`).update(password).digest('base64');
+  }
+}
+
+function asRefusal(error: unknown): AmqpError {
+  if (error instanceof AmqpError && error.code === ReplyCode.AccessRefused) return error;
+  if (error instanceof AmqpError)
+    return new AmqpError(ReplyCode.AccessRefused, 'login was refused: too many logins at once', { hint: 'try again in a moment' });
+  throw error;
+}
+
+function loopbackOnly(): AmqpError {
+  return new AmqpError(ReplyCode.AccessRefused, `user '${LOOPBACK_USER}' can only connect via localhost`, {
+    hint: 'set a user and a password on the server: --config, LEVERET_USER and LEVERET_PASSWORD',
+    path: '/user',
+  });
+}

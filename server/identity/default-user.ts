@@ -1,0 +1,44 @@
+// The first user: whom the configuration names, so that somebody can come in and make the others.
+// Always: (1) it is made where there is no user at all, or where the configuration names it expressly and its password has changed: the operator of a machine
+// can always come in; (2) it is tagged administrator and may do everything in the default vhost.
+// Refuses: to touch other users, or the permissions of one that is there already.
+
+import type { Broker } from '../broker/broker.ts';
+import { DEFAULT_VHOST } from '../broker/vhosts.ts';
+import type { Authenticator } from './authenticator.ts';
+import type { Passwords } from './passwords.ts';
+
+export interface DefaultUser {
+  readonly name: string;
+  readonly password: string;
+  /** False: it is nobody's wish, but guest. */
+  readonly isConfigured: boolean;
+  /** Its hash outlives the process. Else nothing is hashed: that would cost each embedded broker 60 ms. */
+  readonly isKept: boolean;
+}
+
+/** At once as far as logins go; resolves when its hash is kept too. */
+export async function installDefaultUser(
+  broker: Broker,
+  authenticator: Authenticator,
+  passwords: Passwords,
+  user: DefaultUser,
+): Promise<void> {
+  const { users } = broker;
+  const { name, password } = user;
+  const known = users.record(name);
+  const isUnfinished = known !== undefined && known.hashingAlgorithm === ''; // the process ended before the hash was there
+  if (known === undefined ? users.size > 0 && !user.isConfigured : !user.isConfigured && !isUnfinished) return;
+  if (known === undefined) {
+    users.put(name, { passwordHash: '', hashingAlgorithm: '', tags: ['administrator'] });
+    users.setPermissions(name, DEFAULT_VHOST, { configure: '.*', write: '.*', read: '.*' });
+    authenticator.vouch(name, password);
+  } else if (isUnfinished) authenticator.vouch(name, password);
+  else if (known.passwordHash !== '' && (await passwords.fits(password, known))) return;
+  if (!user.isKept) return;
+  const record = users.record(name);
+  const hash = await passwords.hash(password);
+  if (users.record(name) !== record || record === undefined) return; // somebody was faster
+  users.put(name, { ...record, ...hash });
+  authenticator.vouch(name, password);
+}

@@ -1,0 +1,110 @@
+// Passwords and their hashes: ours are scrypt, those that came with a RabbitMQ definitions file are its salted SHA-256 or SHA-512.
+//
+//   leveret_scrypt                     base64(log2 N: u8, r: u8, p: u8, salt: 16, key: 32)      RFC 7914
+//   rabbit_password_hashing_sha256     base64(salt: 4, SHA-256(salt, password))                 RabbitMQ, Passwords
+//   rabbit_password_hashing_sha512     base64(salt: 4, SHA-512(salt, password))
+//
+// Always: (1) a comparison takes the same time whatever differs; (2) scrypt runs beside the event loop, SCRYPT_AT_ONCE at a time, and who comes when
+// QUEUE_MAX wait already is turned away; (3) a blank password fits no hash.
+// Refuses: to say anything of a password, in an error or elsewhere.
+
+import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
+
+export const SCRYPT = 'leveret_scrypt';
+export const RABBIT_SHA256 = 'rabbit_password_hashing_sha256';
+export const RABBIT_SHA512 = 'rabbit_password_hashing_sha512';
+export const HASHING_ALGORITHMS: readonly string[] = [SCRYPT, RABBIT_SHA256, RABBIT_SHA512];
+
+export interface PasswordHash {
+  readonly passwordHash: string;
+  readonly hashingAlgorithm: string;
+}
+
+// security.md, 1: N = 2^15, r = 8, p = 1: 32 MiB and about 60 ms.
+const LOG_N = 15;
+const R = 8;
+const P = 1;
+const SALT_BYTES = 16;
+const KEY_BYTES = 32;
+const HEAD_BYTES = 3;
+// What an imported hash may ask of us.
+const LOG_N_MAX = 17;
+const R_MAX = 8;
+const P_MAX = 4;
+const RABBIT_SALT_BYTES = 4;
+const SCRYPT_AT_ONCE = 2;
+const QUEUE_MAX = 64;
+
+/** For a user who is not there: hashing it takes as long as for one who is. */
+const NOBODY = Buffer.concat([Buffer.from([LOG_N, R, P]), Buffer.alloc(SALT_BYTES + KEY_BYTES)]).toString('base64');
+export const NOBODYS_HASH: PasswordHash = { passwordHash: NOBODY, hashingAlgorithm: SCRYPT };
+
+export class Passwords {
+  #running = 0;
+  readonly #waiting: (() => void)[] = [];
+
+  /** Throws 406 for a blank password. */
+  async hash(password: string): Promise<PasswordHash> {
+    if (password === '') throw new AmqpError(ReplyCode.PreconditionFailed, 'a password cannot be blank');
+    const salt = randomBytes(SALT_BYTES);
+    const key = await this.#derive(password, salt, LOG_N, R, P);
+    return { passwordHash: Buffer.concat([Buffer.from([LOG_N, R, P]), salt, key]).toString('base64'), hashingAlgorithm: SCRYPT };
+  }
+
+  /** Whether `password` is the one that was hashed. Rejects with 506 when too many wait. */
+  async fits(password: string, { passwordHash, hashingAlgorithm }: PasswordHash): Promise<boolean> {
+    const bytes = Buffer.from(passwordHash, 'base64');
+    if (password === '') return false;
+    if (hashingAlgorithm === SCRYPT) return await this.#fitsScrypt(password, bytes);
+    if (hashingAlgorithm === RABBIT_SHA256) return fitsRabbit(password, bytes, 'sha256', 32);
+    if (hashingAlgorithm === RABBIT_SHA512) return fitsRabbit(password, bytes, 'sha512', 64);
+    return false;
+  }
+
+  async #fitsScrypt(password: string, bytes: Buffer): Promise<boolean> {
+    const [logN = 0, r = 0, p = 0] = bytes;
+    const isReadable = logN > 0 && logN <= LOG_N_MAX && r > 0 && r <= R_MAX && p > 0 && p <= P_MAX;
+    if (!isReadable || bytes.length !== HEAD_BYTES + SALT_BYTES + KEY_BYTES) return false;
+    const key = await this.#derive(password, bytes.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES), logN, r, p);
+    return timingSafeEqual(key, bytes.subarray(HEAD_BYTES + SALT_BYTES));
+  }
+
+  async #derive(password: string, salt: Buffer, logN: number, r: number, p: number): Promise<Buffer> {
+    await this.#enter();
+    try {
+      const N = 2 ** logN;
+      return await new Promise((resolve, reject) => {
+        scrypt(password, salt, KEY_BYTES, { N, r, p, maxmem: 256 * N * r }, (error, key) => {
+          if (error === null) resolve(key);
+          else reject(error);
+        });
+      });
+    } finally {
+      this.#running--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#running >= SCRYPT_AT_ONCE) {
+      if (this.#waiting.length >= QUEUE_MAX)
+        throw new AmqpError(ReplyCode.ResourceError, 'too many logins at once', { hint: 'try again in a moment' });
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#running++;
+  }
+}
+
+/** RabbitMQ's hash, for a definitions file (`leveret hash_password`). Throws 406 for a blank password. */
+export function rabbitHash(password: string, salt: Buffer = randomBytes(RABBIT_SALT_BYTES)): PasswordHash {
+  if (password === '') throw new AmqpError(ReplyCode.PreconditionFailed, 'a password cannot be blank');
+  const hash = createHash('sha256').update(salt).update(password).digest();
+  return { passwordHash: Buffer.concat([salt, hash]).toString('base64'), hashingAlgorithm: RABBIT_SHA256 };
+}
+
+function fitsRabbit(password: string, bytes: Buffer, algorithm: 'sha256' | 'sha512', hashBytes: number): boolean {
+  if (bytes.length !== RABBIT_SALT_BYTES + hashBytes) return false;
+  const hash = createHash(algorithm).update(bytes.subarray(0, RABBIT_SALT_BYTES)).update(password).digest();
+  return timingSafeEqual(hash, bytes.subarray(RABBIT_SALT_BYTES));
+}

@@ -1,0 +1,191 @@
+// Logins: whose password is right, how often it may be wrong, and what is remembered.
+import { expect, test } from 'vitest';
+import { type Account, endsOf, type Remote } from '../../../server/broker/login.ts';
+import { Authenticator } from '../../../server/identity/authenticator.ts';
+import { installDefaultUser } from '../../../server/identity/default-user.ts';
+import { Passwords, RABBIT_SHA256, RABBIT_SHA512, rabbitHash, SCRYPT } from '../../../server/identity/passwords.ts';
+import { AmqpError } from '../../../shared/error.ts';
+import { Engine } from '../../support/engine.ts';
+
+const here: Remote = { name: 'here', address: '127.0.0.1', isLoopback: true };
+const elsewhere: Remote = { name: 'elsewhere', address: '10.0.0.1', isLoopback: false };
+
+class Door {
+  readonly engine = new Engine();
+  readonly passwords = new Passwords();
+  readonly authenticator = new Authenticator(this.engine.broker.users, this.passwords, this.engine.time);
+
+  async add(name: string, password: string): Promise<void> {
+    this.engine.broker.users.put(name, { ...(await this.passwords.hash(password)), tags: [] });
+  }
+
+  /** Rejects with what it is refused with. */
+  logIn(user: string, password: string, remote = here): Promise<Account> {
+    return new Promise((resolve, reject) => {
+      this.authenticator.check(user, password, remote, (outcome) => (outcome instanceof AmqpError ? reject(outcome) : resolve(outcome)));
+    });
+  }
+
+  /** Whether the answer is there before the call returns. */
+  isKnown(user: string, password: string): boolean {
+    let isThere = false;
+    this.authenticator.check(user, password, here, (outcome) => {
+      isThere ||= !(outcome instanceof AmqpError);
+    });
+    return isThere;
+  }
+}
+
+test('a user comes in with the right password alone, and what is said about a wrong one names neither', async () => {
+  const door = new Door();
+  await door.add('ops', 'right-one');
+  expect((await door.logIn('ops', 'right-one')).name).toBe('ops');
+  for (const [user, password] of [
+    ['ops', 'wrong-one'],
+    ['ops', ''],
+    ['nobody', 'right-one'],
+  ] as const)
+    await expect(door.logIn(user, password)).rejects.toThrow(/^ACCESS_REFUSED - login was refused: wrong user or password$/);
+});
+
+test('a login that was right is known at once for a minute, and not after the password has changed', async () => {
+  const door = new Door();
+  await door.add('ops', 'first');
+  await door.logIn('ops', 'first');
+  expect([door.isKnown('ops', 'first'), door.isKnown('ops', 'other')]).toEqual([true, false]);
+  door.engine.time.advance(59_999);
+  expect(door.isKnown('ops', 'first')).toBe(true);
+  door.engine.time.advance(1);
+  expect(door.isKnown('ops', 'first')).toBe(false);
+  await door.logIn('ops', 'first');
+  await door.add('ops', 'second');
+  await expect(door.logIn('ops', 'first')).rejects.toThrow('wrong user or password');
+  door.engine.broker.users.delete('ops');
+  await expect(door.logIn('ops', 'second')).rejects.toThrow('wrong user or password');
+});
+
+test('guest comes in from this machine only, with a certificate too', async () => {
+  const door = new Door();
+  await door.add('guest', 'guest');
+  expect((await door.logIn('guest', 'guest')).name).toBe('guest');
+  await expect(door.logIn('guest', 'guest', elsewhere)).rejects.toThrow("ACCESS_REFUSED - user 'guest' can only connect via localhost");
+  expect(door.authenticator.certified('guest', here).name).toBe('guest');
+  expect(() => door.authenticator.certified('guest', elsewhere)).toThrow('can only connect via localhost');
+});
+
+test('a certificate stands for the user of its name, and for nobody where there is none', async () => {
+  const door = new Door();
+  await door.add('ops', 'x');
+  expect(door.authenticator.certified('ops', elsewhere).name).toBe('ops');
+  expect(() => door.authenticator.certified('orders', elsewhere)).toThrow("the certificate names 'orders', who is no user");
+});
+
+test('ten failed logins of a user from one address are the last for a minute; this machine and other addresses are not held up', async () => {
+  const door = new Door();
+  await door.add('ops', 'right-one');
+  await door.logIn('ops', 'right-one');
+  door.authenticator.vouch('ops', 'right-one');
+  for (let attempt = 0; attempt < 10; attempt++) await expect(door.logIn('ops', 'wrong', elsewhere)).rejects.toThrow('wrong user');
+  await expect(door.logIn('ops', 'right-one', elsewhere)).rejects.toThrow('too many failed logins');
+  await door.logIn('ops', 'right-one', { ...elsewhere, address: '10.0.0.2' });
+  await door.logIn('ops', 'right-one', here);
+  door.engine.time.advance(60_000);
+  await door.logIn('ops', 'right-one', elsewhere);
+});
+
+test('hashes of RabbitMQ fit, and become ours at the first good login', async () => {
+  const door = new Door();
+  const { users } = door.engine.broker;
+  // RabbitMQ, Passwords: the example of its documentation
+  expect(rabbitHash('test12', Buffer.from('908DC60A', 'hex'))).toEqual({
+    passwordHash: 'kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR',
+    hashingAlgorithm: RABBIT_SHA256,
+  });
+  const imported = {
+    passwordHash: 'kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR',
+    hashingAlgorithm: RABBIT_SHA256,
+    tags: ['monitoring'],
+  };
+  users.put('ops', imported);
+  await expect(door.logIn('ops', 'test13')).rejects.toThrow('wrong user or password');
+  expect(users.record('ops')).toEqual(imported);
+  await door.logIn('ops', 'test12');
+  await expect.poll(() => users.record('ops')?.hashingAlgorithm).toBe(SCRYPT);
+  expect(users.record('ops')?.tags).toEqual(['monitoring']);
+  expect(door.isKnown('ops', 'test12')).toBe(true);
+  expect(await door.passwords.fits('test12', users.record('ops') ?? imported)).toBe(true);
+});
+
+test('a hash that cannot be read, or that would cost too much, fits nothing', async () => {
+  const passwords = new Passwords();
+  const hash = (bytes: Buffer, hashingAlgorithm = SCRYPT) => ({ passwordHash: bytes.toString('base64'), hashingAlgorithm });
+  for (const each of [
+    hash(Buffer.alloc(0)),
+    hash(Buffer.concat([Buffer.from([30, 8, 1]), Buffer.alloc(48)])),
+    hash(Buffer.alloc(51)),
+    hash(Buffer.alloc(36), RABBIT_SHA512),
+    hash(Buffer.alloc(36), 'rabbit_password_hashing_md5'),
+  ])
+    expect(await passwords.fits('x', each)).toBe(false);
+  await expect(passwords.hash('')).rejects.toThrow('a password cannot be blank');
+  expect(() => rabbitHash('')).toThrow('a password cannot be blank');
+});
+
+test('two passwords are hashed at a time, and beyond a queue of 64 a login is turned away', async () => {
+  const door = new Door();
+  const asked = Array.from({ length: 80 }, () => door.logIn('nobody', 'x').catch((error: Error) => error.message));
+  const answers = await Promise.all(asked);
+  expect(answers.filter((text) => text === 'ACCESS_REFUSED - login was refused: too many logins at once')).toHaveLength(80 - 66);
+  expect(answers.filter((text) => text === 'ACCESS_REFUSED - login was refused: wrong user or password')).toHaveLength(66);
+});
+
+test('the first user is made where there is none, comes in at once, and is left alone afterwards', async () => {
+  const door = new Door();
+  const { broker } = door.engine;
+  const guest = { name: 'guest', password: 'guest', isConfigured: false, isKept: true };
+  const installed = installDefaultUser(broker, door.authenticator, door.passwords, guest);
+  expect(door.isKnown('guest', 'guest')).toBe(true);
+  await installed;
+  expect(broker.users.record('guest')).toMatchObject({ hashingAlgorithm: SCRYPT, tags: ['administrator'] });
+  expect(broker.users.account('guest')?.rights('/')?.may('configure', 'anything')).toBe(true);
+  await door.add('guest', 'changed');
+  await installDefaultUser(broker, door.authenticator, door.passwords, guest);
+  await door.logIn('guest', 'changed');
+  await expect(door.logIn('guest', 'guest')).rejects.toThrow('wrong user or password');
+  broker.users.delete('guest');
+  await door.add('other', 'x');
+  await installDefaultUser(broker, door.authenticator, door.passwords, guest);
+  expect(broker.users.names()).toEqual(['other']);
+});
+
+test('a user that the configuration names has the configured password at every start', async () => {
+  const door = new Door();
+  const { broker } = door.engine;
+  await door.add('other', 'x');
+  const ops = { name: 'ops', password: 'configured', isConfigured: true, isKept: true };
+  await installDefaultUser(broker, door.authenticator, door.passwords, ops);
+  const first = broker.users.record('ops');
+  await installDefaultUser(broker, door.authenticator, door.passwords, ops);
+  expect(broker.users.record('ops')).toBe(first);
+  await installDefaultUser(broker, door.authenticator, door.passwords, { ...ops, password: 'new' });
+  await door.logIn('ops', 'new');
+  await expect(door.logIn('ops', 'configured')).rejects.toThrow('wrong user or password');
+});
+
+test('a first user whose hash was never kept, for a crash, gets it at the next start', async () => {
+  const door = new Door();
+  const { broker } = door.engine;
+  broker.users.put('guest', { passwordHash: '', hashingAlgorithm: '', tags: ['administrator'] });
+  await installDefaultUser(broker, door.authenticator, door.passwords, {
+    name: 'guest',
+    password: 'guest',
+    isConfigured: false,
+    isKept: true,
+  });
+  expect(broker.users.record('guest')?.hashingAlgorithm).toBe(SCRYPT);
+});
+
+test('operators see a connection under the name that RabbitMQ would give it', () => {
+  const ends = { peerPort: 5, localAddress: '10.0.0.9', localPort: 5672, isTls: true };
+  expect(endsOf({ ...elsewhere, ends }).name).toBe('10.0.0.1:5 -> 10.0.0.9:5672');
+});
