@@ -70,7 +70,9 @@ export class Leveret implements ConnectionOwner {
   #listener: Listener | undefined;
   #amqp: AmqpListener | undefined;
   #isClosed = false;
+  readonly #passwords = new Passwords();
   readonly #defaultUser: Promise<void>;
+  #listening: readonly { readonly protocol: string; readonly host: string; readonly port: number }[] = [];
 
   /** Recovers what the log has kept; throws the log's error when it cannot. */
   constructor(config: Config, { logs, clock, messageLog, onFault }: Parts) {
@@ -98,7 +100,7 @@ export class Leveret implements ConnectionOwner {
       connectionsPerIpMax: connectionsPerIp,
       unauthenticatedMax: connectionsUnauthenticated,
     });
-    const passwords = new Passwords();
+    const passwords = this.#passwords;
     const authenticator = new Authenticator(this.broker.users, passwords, this.#clock);
     this.#defaultUser = installDefaultUser(this.broker, authenticator, passwords, {
       name: config.user,
@@ -120,8 +122,9 @@ export class Leveret implements ConnectionOwner {
   /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
   async listen(host: string, ports: Ports): Promise<Addresses> {
     if (this.#isClosed || this.#http !== undefined) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
-    const [{ HttpServer }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
+    const [{ HttpServer }, { apiListener }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
       import('./http/server.ts'),
+      import('./http/api-listener.ts'),
       import('./websocket/listener.ts'),
       import('./amqp/listener.ts'),
       import('./amqp-over-websocket.ts'),
@@ -148,7 +151,10 @@ export class Leveret implements ConnectionOwner {
         return true;
       },
     });
-    const server = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), clock);
+    const facts = { product: product.product, version: product.version, startedAt: clock.now(), listeners: () => this.#listening };
+    const log = this.#logs.logFor({ connection: 0, peer: 'api' });
+    const api = apiListener({ broker, login, clock, log, hashPassword: (password) => this.#passwords.hash(password), facts }, isLoopback);
+    const server = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), clock, api);
     try {
       const http = await server.listen(host, ports.http);
       const plain = ports.amqp === undefined ? undefined : await amqp.listen(host, ports.amqp);
@@ -156,6 +162,11 @@ export class Leveret implements ConnectionOwner {
       this.#http = server;
       this.#listener = listener;
       this.#amqp = amqp;
+      this.#listening = [
+        { protocol: 'http', ...http },
+        ...(plain === undefined ? [] : [{ protocol: 'amqp', ...plain }]),
+        ...(secure === undefined ? [] : [{ protocol: 'amqp/ssl', ...secure }]),
+      ];
       return { http, amqp: plain, amqps: secure };
     } catch (error) {
       listener.close('');

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ExitCode } from '../server/cli/exit-codes.ts';
 import { SETTINGS } from '../server/config.ts';
+import { routes } from '../server/http/routes/routes.ts';
 import { VERSION } from '../server/version.ts';
 import { ReplyCode, replyName } from '../shared/error.ts';
 import { CloseCode } from '../shared/protocol/control.ts';
@@ -49,6 +50,11 @@ describe('docs/errors.md', () => {
       .map(([code]) => code);
     expect(listed).toEqual([...union.matchAll(/'(\w+)'/g)].map((match) => match[1]));
   });
+});
+
+test('docs/operating.md lists every route of the management API, and whom it is for', () => {
+  const written = rows(section(read('docs/operating.md'), 'The management API')).slice(1);
+  expect(written).toEqual(routes.map(({ method, path, tag, summary }) => [`\`${method} ${path}\``, tag, summary]));
 });
 
 test('docs/configuration.md lists every setting with its default', () => {

@@ -51,6 +51,22 @@ test.each(['README.md', 'server/README.md'])('the commands of %s print the messa
   expect(printed).toMatch(/hello/i);
 });
 
+test('what README.md asks of the management API is done', async () => {
+  const [block = ''] = blocks('README.md', 'sh').filter((each) => each.includes('/api/'));
+  const port = new URL(broker.url).port;
+  const { stdout } = await run('sh', ['-ec', block.replaceAll(':15672/', `:${port}/`)]);
+  expect(stdout).not.toContain('"error"');
+  expect(stdout).toContain('"total_count"');
+  const { stdout: permissions } = await run('curl', ['-s', '-u', 'guest:guest', `http://127.0.0.1:${port}/api/permissions/shop/billing`]);
+  expect(JSON.parse(permissions)).toEqual({
+    user: 'billing',
+    vhost: 'shop',
+    configure: '^billing',
+    write: '^billing|^orders$',
+    read: '.*',
+  });
+});
+
 const snippets = ['README.md', 'client/README.md', 'server/README.md', 'docs/client-amqp.md'].flatMap((path) =>
   blocks(path, 'js').map((code, index) => ({ path, index, code })),
 );

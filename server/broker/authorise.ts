@@ -71,7 +71,7 @@ export function requireTag(account: Account, tags: readonly Tag[]): void {
   if (tags.some((tag) => hasTag(account, tag))) return;
   const [tag] = tags;
   throw new AmqpError(ReplyCode.AccessRefused, `user '${account.name}' is not tagged ${tags.join(' or ')}`, {
-    hint: `an administrator may set it: leveret set_user_tags ${account.name} ${tag}`,
+    hint: `an administrator may tag it ${tag}: PUT /api/users/{name}`,
   });
 }
 
@@ -98,7 +98,7 @@ function check({ account, vhost }: Actor, right: Right | 'any', kind: NamedKind,
     hint:
       right === 'any'
         ? `it needs a right on the name (configure, write or read)`
-        : `it needs the right to ${right} it; an administrator may grant that: leveret set_permissions`,
+        : `it needs the right to ${right} it; an administrator may grant that: PUT /api/permissions/{vhost}/{user}`,
   });
 }
 

@@ -70,7 +70,7 @@ export class Connections implements Iterable<ConnectionView> {
         `access to vhost '${vhost}' refused for user '${account.name}': connection limit (${vhostMax}) is reached`,
         {
           path: '/vhost',
-          hint: `the vhost's limit max-connections allows no more: leveret set_vhost_limits`,
+          hint: `the vhost's limit max-connections allows no more: PUT /api/vhost-limits/{vhost}/max-connections`,
         },
       );
     if (maxConnections >= 0 && ofUser >= maxConnections)
@@ -78,7 +78,7 @@ export class Connections implements Iterable<ConnectionView> {
         ReplyCode.NotAllowed,
         `connection refused for user '${account.name}': user connection limit (${maxConnections}) is reached`,
         {
-          hint: `the user's limit max-connections allows no more: leveret set_user_limits`,
+          hint: `the user's limit max-connections allows no more: PUT /api/user-limits/{user}/max-connections`,
         },
       );
     if (ofUser >= this.#perUserMax)
@@ -86,7 +86,7 @@ export class Connections implements Iterable<ConnectionView> {
         ReplyCode.NotAllowed,
         `connection refused for user '${account.name}': more than ${this.#perUserMax} connections of one user`,
         {
-          hint: 'the setting limits.connections-per-user allows no more',
+          hint: 'share connections: each has many channels',
         },
       );
   }
@@ -101,7 +101,7 @@ export class Connections implements Iterable<ConnectionView> {
       ReplyCode.NotAllowed,
       `number of channels opened for user '${name}' has reached the maximum allowed user limit of (${limits.maxChannels})`,
       {
-        hint: `the user's limit max-channels allows no more: leveret set_user_limits`,
+        hint: `the user's limit max-channels allows no more: PUT /api/user-limits/{user}/max-channels`,
       },
     );
   }

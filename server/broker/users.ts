@@ -87,7 +87,8 @@ export class Users {
   }
 
   #check(user: string, patterns: readonly string[]): void {
-    if (!this.#accounts.has(user)) throw new AmqpError(ReplyCode.NotFound, `no user '${user}'`, { hint: 'leveret add_user makes one' });
+    if (!this.#accounts.has(user))
+      throw new AmqpError(ReplyCode.NotFound, `no user '${user}'`, { hint: 'an administrator may make one: PUT /api/users/{name}' });
     for (const pattern of patterns) compile(pattern);
   }
 

@@ -52,7 +52,7 @@ export class Vhosts {
     if (account.rights(name) === undefined)
       throw new AmqpError(ReplyCode.NotAllowed, `access to vhost '${name}' refused for user '${account.name}'`, {
         path: '/vhost',
-        hint: 'an administrator may grant it: leveret set_permissions',
+        hint: 'an administrator may grant it: PUT /api/permissions/{vhost}/{user}',
       });
     return vhost;
   }
@@ -69,7 +69,7 @@ export class Vhosts {
     if (max < 0 || count < max) return;
     throw new AmqpError(ReplyCode.PreconditionFailed, `cannot declare queue: queue limit in vhost '${vhost}' (${max}) is reached`, {
       path: '/queue',
-      hint: `the vhost's limit max-queues allows no more: leveret set_vhost_limits`,
+      hint: `the vhost's limit max-queues allows no more: PUT /api/vhost-limits/{vhost}/max-queues`,
     });
   }
 

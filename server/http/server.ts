@@ -1,6 +1,6 @@
 // The one HTTP port: `/ws` becomes a WebSocket, `/health` says ok, `/` says what this is.
 // Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open.
-// Refuses: everything else with 404. Management and metrics come later.
+// Refuses: everything else with 404. What is under /api is the management API's (api.ts).
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, Socket } from 'node:net';
@@ -12,8 +12,10 @@ const REQUEST_MS_MAX = 10_000; // security.md: handshake 10 s
 const CHECK_MS = 1000; // Node looks every 30 s for what is too slow, which makes 40 s of 10
 const HEADER_BYTES_MAX = 16_384;
 const ABOUT =
-  'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs.\n';
+  'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs; /api manages it.\n';
 
+/** Answers a request under /api. */
+export type ApiListener = (request: IncomingMessage, response: ServerResponse) => void;
 export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
 
 export class HttpServer {
@@ -22,7 +24,7 @@ export class HttpServer {
   readonly #sockets = new Set<Socket>();
   #hasEnded = false;
 
-  constructor(upgrade: Upgrade, clock: Clock) {
+  constructor(upgrade: Upgrade, clock: Clock, api?: ApiListener) {
     this.#clock = clock;
     this.#server = createServer(
       {
@@ -32,7 +34,8 @@ export class HttpServer {
         connectionsCheckingInterval: CHECK_MS,
         noDelay: true,
       },
-      answer,
+      (request, response) =>
+        api !== undefined && pathOf(request).startsWith('/api/') ? api(request, response) : answer(request, response),
     );
     this.#server.once('close', () => {
       this.#hasEnded = true;

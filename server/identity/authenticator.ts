@@ -63,7 +63,7 @@ export class Authenticator implements Login {
     const account = this.#users.account(commonName);
     if (account !== undefined) return account;
     throw new AmqpError(ReplyCode.AccessRefused, `login was refused: the certificate names '${commonName}', who is no user`, {
-      hint: `an administrator may make one: leveret add_user ${commonName}`,
+      hint: 'an administrator may make one: PUT /api/users/{name}',
     });
   }
 

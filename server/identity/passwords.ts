@@ -14,7 +14,6 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 export const SCRYPT = 'leveret_scrypt';
 export const RABBIT_SHA256 = 'rabbit_password_hashing_sha256';
 export const RABBIT_SHA512 = 'rabbit_password_hashing_sha512';
-export const HASHING_ALGORITHMS: readonly string[] = [SCRYPT, RABBIT_SHA256, RABBIT_SHA512];
 
 export interface PasswordHash {
   readonly passwordHash: string;
@@ -94,13 +93,6 @@ export class Passwords {
     }
     this.#running++;
   }
-}
-
-/** RabbitMQ's hash, for a definitions file (`leveret hash_password`). Throws 406 for a blank password. */
-export function rabbitHash(password: string, salt: Buffer = randomBytes(RABBIT_SALT_BYTES)): PasswordHash {
-  if (password === '') throw new AmqpError(ReplyCode.PreconditionFailed, 'a password cannot be blank');
-  const hash = createHash('sha256').update(salt).update(password).digest();
-  return { passwordHash: Buffer.concat([salt, hash]).toString('base64'), hashingAlgorithm: RABBIT_SHA256 };
 }
 
 function fitsRabbit(password: string, bytes: Buffer, algorithm: 'sha256' | 'sha512', hashBytes: number): boolean {

@@ -25,7 +25,12 @@ export const LAYERS: readonly Layer[] = [
     mayImport: [...ENGINE, 'broker'],
     packages: ['ws', 'ajv', 'node:http', 'node:stream', 'node:net', 'node:tls', 'node:crypto'],
   },
-  { name: 'http', holds: /^server\/http\//, mayImport: [...ENGINE, 'broker'], packages: ['node:http', 'node:net', 'node:stream'] },
+  {
+    name: 'http',
+    holds: /^server\/http\//,
+    mayImport: [...ENGINE, 'broker'],
+    packages: ['node:http', 'node:net', 'node:stream', 'hono', '@hono/node-server'],
+  },
   { name: 'amqp', holds: /^server\/amqp\//, mayImport: [...ENGINE, 'broker'], packages: ['node:net', 'node:tls', 'node:stream'] },
   { name: 'identity', holds: /^server\/identity\//, mayImport: [...ENGINE, 'broker'], packages: ['node:crypto', 'jose'] },
   {

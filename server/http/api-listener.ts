@@ -1,0 +1,21 @@
+// The management API on a socket of Node's. Always: the peer's own address counts, never a header's.
+
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+import type { Remote } from '../broker/login.ts';
+import { type ApiOptions, createApi } from './api.ts';
+import type { ApiListener } from './server.ts';
+
+export function apiListener(options: ApiOptions, isLoopback: (address: string) => boolean): ApiListener {
+  const api = createApi(options);
+  const listener = getRequestListener(
+    async (request, env) => {
+      const socket = 'incoming' in env ? env.incoming.socket : undefined;
+      const address = socket?.remoteAddress ?? '';
+      const remote: Remote = { name: `${address}:${socket?.remotePort ?? 0}`, address, isLoopback: isLoopback(address) };
+      return await api(request, remote);
+    },
+    { overrideGlobalObjects: false },
+  );
+  return (request: IncomingMessage, response: ServerResponse) => void listener(request, response);
+}

@@ -1,0 +1,264 @@
+// What runs: overview, the node, connections, channels, consumers, and health checks.
+// Always: who is tagged monitoring or administrator sees every connection, others their own (RabbitMQ).
+// Refuses: history; counts are of now.
+
+import { tableToJson } from '../../../shared/protocol/json.ts';
+import type { ConnectionView } from '../../broker/connections.ts';
+import type { Session } from '../../broker/session.ts';
+import { checkVhost } from '../acting.ts';
+import { notFound } from '../http-error.ts';
+import { columns, list } from '../listing.ts';
+import { type Call, Reply, type Route } from '../route.ts';
+import { visibleVhosts } from './vhosts.ts';
+
+const NODE = 'leveret@localhost';
+/** Whose behaviour this is, for tools that look at it (docs/compatibility.md). */
+const COMPATIBLE_VERSION = '4.1.0';
+
+function overview(call: Call): object {
+  const { broker, facts } = call;
+  let [ready, unacked, queues, exchanges, consumers] = [0, 0, 0, 0, 0];
+  for (const vhost of visibleVhosts(call)) {
+    exchanges += vhost.exchanges.size;
+    queues += vhost.queues.size;
+    for (const queue of vhost.queues.values()) {
+      ready += queue.readyCount;
+      unacked += queue.unackedCount;
+      consumers += queue.consumerCount;
+    }
+  }
+  const connections = visibleConnections(call);
+  return {
+    management_version: COMPATIBLE_VERSION,
+    rabbitmq_version: COMPATIBLE_VERSION,
+    product_name: facts.product,
+    product_version: facts.version,
+    cluster_name: clusterName(call),
+    node: NODE,
+    queue_totals: { messages: ready + unacked, messages_ready: ready, messages_unacknowledged: unacked },
+    object_totals: {
+      connections: connections.length,
+      channels: connections.flatMap((each) => [...each.sessions()]).length,
+      queues,
+      exchanges,
+      consumers,
+    },
+    message_stats: { publish: broker.publishedCount, drop_unroutable: broker.unroutableCount },
+    listeners: facts.listeners().map(({ protocol, host, port }) => ({ node: NODE, protocol, ip_address: host, port })),
+    exchange_types: ['direct', 'fanout', 'headers', 'topic'].map((name) => ({ name, enabled: true })),
+    statistics_db_event_queue: 0,
+    contexts: [],
+  };
+}
+
+function clusterName({ broker }: Call): string {
+  const name = broker.records.get('global-parameter', ['cluster_name'])?.['value'];
+  return typeof name === 'string' ? name : NODE;
+}
+
+function node({ broker, facts }: Call): object {
+  const { isBlocked } = broker;
+  const reason = isBlocked ? broker.alarms.reason : '';
+  return {
+    name: NODE,
+    type: 'disc',
+    running: true,
+    uptime: broker.clock.now() - facts.startedAt,
+    mem_alarm: reason.includes('memory'),
+    disk_free_alarm: reason.includes('disk'),
+    mem_used: broker.log.memoryBytes,
+    mem_limit: broker.limits.memoryBytes,
+    rates_mode: 'none',
+  };
+}
+
+function visibleConnections({ broker, account }: Call): ConnectionView[] {
+  const seesAll = account.tags.has('administrator') || account.tags.has('monitoring');
+  return [...broker.connections].filter((view) => seesAll || view.account.name === account.name);
+}
+
+function showConnection(view: ConnectionView): object {
+  return {
+    name: view.name,
+    node: NODE,
+    user: view.account.name,
+    vhost: view.vhost,
+    protocol: view.protocol,
+    state: 'running',
+    type: 'network',
+    peer_host: view.peer.host,
+    peer_port: view.peer.port,
+    host: view.local.host,
+    port: view.local.port,
+    ssl: view.isTls,
+    auth_mechanism: view.mechanism,
+    connected_at: view.connectedAt,
+    client_properties: tableToJson(view.clientProperties),
+    frame_max: view.frameMax,
+    channel_max: view.channelMax,
+    timeout: view.heartbeatSeconds,
+    recv_oct: view.receivedBytes,
+    send_oct: view.sentBytes,
+    channels: [...view.sessions()].length,
+  };
+}
+
+interface ChannelOf {
+  readonly view: ConnectionView;
+  readonly number: number;
+  readonly session: Session;
+}
+const channels = (call: Call): ChannelOf[] =>
+  visibleConnections(call).flatMap((view) => [...view.sessions()].map(([number, session]) => ({ view, number, session })));
+const channelName = ({ view, number }: ChannelOf): string => `${view.name} (${number})`;
+
+function showChannel(channel: ChannelOf): object {
+  const { view, number, session } = channel;
+  return {
+    name: channelName(channel),
+    number,
+    node: NODE,
+    user: view.account.name,
+    vhost: view.vhost,
+    state: 'running',
+    messages_unacknowledged: session.unackedCount,
+    connection_details: { name: view.name, peer_host: view.peer.host, peer_port: view.peer.port },
+  };
+}
+
+function consumers(call: Call): object[] {
+  const vhosts =
+    call.path['vhost'] === undefined ? visibleVhosts(call) : visibleVhosts(call).filter(({ name }) => name === call.path['vhost']);
+  return vhosts.flatMap((vhost) =>
+    [...vhost.queues.values()].flatMap((queue) =>
+      [...queue.roster.consumers].map((consumer) => ({
+        consumer_tag: consumer.tag,
+        queue: { name: queue.name, vhost: vhost.name },
+        ack_required: !consumer.noAck,
+        exclusive: consumer.exclusive,
+        prefetch_count: consumer.prefetch,
+        active: true,
+        activity_status: 'up',
+        arguments: {},
+      })),
+    ),
+  );
+}
+
+function connectionAt(call: Call): ConnectionView {
+  const view = visibleConnections(call).find(({ name }) => name === call.path['name']);
+  if (view === undefined) throw notFound();
+  return view;
+}
+
+const listConnections = (call: Call, views = visibleConnections(call)): unknown =>
+  list({ things: views, nameOf: ({ name }) => name, show: showConnection }, call.query);
+const listChannels = (call: Call, things = channels(call)): unknown => list({ things, nameOf: channelName, show: showChannel }, call.query);
+
+function inVhost(call: Call): ConnectionView[] {
+  checkVhost(call, call.path['vhost'] ?? '');
+  return visibleConnections(call).filter(({ vhost }) => vhost === call.path['vhost']);
+}
+
+function channelAt(call: Call): object {
+  const channel = channels(call).find((each) => channelName(each) === call.path['name']);
+  if (channel === undefined) throw notFound();
+  return columns(showChannel(channel), call.query);
+}
+
+// Health: 200 or 503, and why.
+
+const OK = { status: 'ok' };
+function alarms({ broker }: Call): Reply {
+  if (!broker.isBlocked) return new Reply(200, OK);
+  const { reason } = broker.alarms;
+  const standing = ['memory', 'disk'].filter((resource) => reason.includes(resource)).map((resource) => ({ node: NODE, resource }));
+  return new Reply(503, { status: 'failed', reason: 'There are alarms in effect', alarms: standing });
+}
+function portListener({ facts, path }: Call): Reply {
+  const port = Number(path['port']);
+  if (facts.listeners().some((each) => each.port === port)) return new Reply(200, { ...OK, port });
+  return new Reply(503, {
+    status: 'failed',
+    reason: 'No active listener',
+    missing: port,
+    ports: facts.listeners().map((each) => each.port),
+  });
+}
+function protocolListener({ facts, path }: Call): Reply {
+  const { protocol } = path;
+  const names = facts.listeners().map((each) => each.protocol);
+  if (names.some((name) => name === protocol)) return new Reply(200, { ...OK, protocol });
+  return new Reply(503, { status: 'failed', reason: 'No active listener', missing: protocol, protocols: names });
+}
+
+const management = { tag: 'management', method: 'GET' } as const;
+export const operationRoutes: readonly Route[] = [
+  { ...management, path: '/api/overview', summary: 'The broker in numbers', handle: (call) => columns(overview(call), call.query) },
+  { ...management, path: '/api/cluster-name', summary: 'The name of the cluster', handle: (call) => ({ name: clusterName(call) }) },
+  {
+    ...management,
+    tag: 'monitoring',
+    path: '/api/nodes',
+    summary: 'The nodes: this one',
+    handle: (call) => [columns(node(call), call.query)],
+  },
+  { ...management, tag: 'monitoring', path: '/api/nodes/{name}', summary: 'This node', handle: (call) => columns(node(call), call.query) },
+  { ...management, path: '/api/extensions', summary: 'None', handle: () => [] },
+  { ...management, path: '/api/connections', summary: 'Lists connections', handle: (call) => listConnections(call) },
+  {
+    ...management,
+    path: '/api/vhosts/{vhost}/connections',
+    summary: 'Lists the connections to a vhost',
+    handle: (call) => listConnections(call, inVhost(call)),
+  },
+  {
+    ...management,
+    path: '/api/connections/{name}',
+    summary: 'Shows a connection',
+    handle: (call) => columns(showConnection(connectionAt(call)), call.query),
+  },
+  {
+    ...management,
+    method: 'DELETE',
+    path: '/api/connections/{name}',
+    summary: 'Closes a connection with 320; the header X-Reason says why',
+    handle: (call) => connectionAt(call).end(call.headers.get('x-reason') ?? 'Closed via management plugin'),
+  },
+  {
+    ...management,
+    path: '/api/connections/{name}/channels',
+    summary: 'Lists the channels of a connection',
+    handle: (call) =>
+      listChannels(
+        call,
+        channels(call).filter(({ view }) => view.name === call.path['name']),
+      ),
+  },
+  { ...management, path: '/api/channels', summary: 'Lists channels', handle: (call) => listChannels(call) },
+  {
+    ...management,
+    path: '/api/vhosts/{vhost}/channels',
+    summary: 'Lists the channels in a vhost',
+    handle: (call) => {
+      const views = inVhost(call);
+      return listChannels(
+        call,
+        channels(call).filter(({ view }) => views.includes(view)),
+      );
+    },
+  },
+  { ...management, path: '/api/channels/{name}', summary: 'Shows a channel', handle: channelAt },
+  { ...management, path: '/api/consumers', summary: 'Lists consumers', handle: consumers },
+  { ...management, path: '/api/consumers/{vhost}', summary: 'Lists the consumers in a vhost', handle: consumers },
+  { ...management, path: '/api/health/checks/alarms', summary: '503 while publishers are held back', handle: alarms },
+  { ...management, path: '/api/health/checks/local-alarms', summary: '503 while publishers are held back', handle: alarms },
+  { ...management, path: '/api/health/checks/virtual-hosts', summary: '200: every vhost runs', handle: () => new Reply(200, OK) },
+  { ...management, path: '/api/health/checks/port-listener/{port}', summary: '503 unless somebody listens there', handle: portListener },
+  {
+    ...management,
+    path: '/api/health/checks/protocol-listener/{protocol}',
+    summary: '503 unless somebody listens for it',
+    handle: protocolListener,
+  },
+];

@@ -1,0 +1,293 @@
+// Exchanges, queues and bindings: listed for who may see the vhost, changed in a session of the caller's.
+// Always: names and fields are those of RabbitMQ's management API.
+// Refuses: messages (messages.ts).
+
+import { tableFromJson, tableToJson } from '../../../shared/protocol/json.ts';
+import type { Binding, Exchange } from '../../broker/exchange.ts';
+import { canonicalTable } from '../../broker/field-values.ts';
+import type { Queue } from '../../broker/queue.ts';
+import type { Vhost } from '../../broker/vhost.ts';
+import { acting, checkVhost } from '../acting.ts';
+import { notFound } from '../http-error.ts';
+import { columns, list } from '../listing.ts';
+import { type Call, Created, flagOf, objectOf, type Route, textOf } from '../route.ts';
+import { visibleVhosts } from './vhosts.ts';
+
+const NODE = 'leveret@localhost';
+
+export function showExchange(vhost: Vhost, exchange: Exchange): object {
+  const { name, durable, autoDelete, internal } = exchange;
+  const type = name === '' ? 'direct' : exchange.type; // inside it is a topic exchange, for taps
+  const user = { user_who_performed_action: '' };
+  return { name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: tableToJson(exchange.arguments), ...user };
+}
+
+export function showQueue(queue: Queue): object {
+  const { counts, readyCount, unackedCount } = queue;
+  return {
+    name: queue.name,
+    vhost: queue.vhost.name,
+    type: queue.settings.type,
+    durable: queue.durable,
+    auto_delete: queue.autoDelete,
+    exclusive: queue.exclusiveOwner !== undefined,
+    arguments: tableToJson(queue.arguments),
+    node: NODE,
+    state: 'running',
+    messages: readyCount + unackedCount,
+    messages_ready: readyCount,
+    messages_unacknowledged: unackedCount,
+    message_bytes_ready: queue.readyBytes,
+    consumers: queue.consumerCount,
+    consumer_utilisation: queue.consumerCount > 0 && readyCount === 0 ? 1 : 0,
+    policy: null,
+    operator_policy: null,
+    effective_policy_definition: {},
+    message_stats: {
+      publish: counts.published,
+      deliver_get: counts.delivered,
+      ack: counts.acked,
+      redeliver: counts.redelivered,
+    },
+  };
+}
+
+export function showBinding(binding: Binding, vhost: Vhost): object {
+  const { source, destination, key } = binding;
+  return {
+    source: source.name,
+    vhost: vhost.name,
+    destination: destination.name,
+    destination_type: destination.kind,
+    routing_key: key,
+    arguments: tableToJson(binding.arguments),
+    properties_key: propertiesKey(binding),
+  };
+}
+
+/** RabbitMQ's name for a binding between two things: its key, `~` for an empty one, and a hash where it has arguments. */
+export function propertiesKey({ key, arguments: args }: Binding): string {
+  if (args.size === 0) return key === '' ? '~' : encodeURIComponent(key);
+  return `${encodeURIComponent(key)}~${hash(canonicalTable(args))}`;
+}
+
+/** 53 bits of FNV-1a: a name in a path, not a secret. RabbitMQ's hash is another one; clients take it as it comes. */
+function hash(text: string): string {
+  let value = 0xcbf29ce484222325n;
+  for (let at = 0; at < text.length; at++) value = ((value ^ BigInt(text.charCodeAt(at))) * 0x100000001b3n) & 0xffffffffffffffffn;
+  return value.toString(36);
+}
+
+/** The implied binding of every queue to the default exchange, as RabbitMQ lists it. */
+function defaultBinding(queue: Queue): object {
+  const vhost = queue.vhost.name;
+  const ends = { source: '', vhost, destination: queue.name, destination_type: 'queue' };
+  return { ...ends, routing_key: queue.name, arguments: {}, properties_key: encodeURIComponent(queue.name) };
+}
+
+function bindingsOf(vhost: Vhost): object[] {
+  const bound = [...vhost.exchanges.values()].flatMap((exchange) => [...exchange.outgoing.values()].filter(({ isTap }) => !isTap));
+  return [...[...vhost.queues.values()].map(defaultBinding), ...bound.map((binding) => showBinding(binding, vhost))];
+}
+
+function vhostOf(call: Call): Vhost {
+  const name = call.path['vhost'] ?? '';
+  checkVhost(call, name);
+  const vhost = call.broker.vhost(name);
+  if (vhost === undefined) throw notFound();
+  return vhost;
+}
+const vhostsOf = (call: Call): Vhost[] => (call.path['vhost'] === undefined ? visibleVhosts(call) : [vhostOf(call)]);
+
+/** `amq.default` is how a path names the default exchange. */
+export function exchangeName(call: Call, field = 'name'): string {
+  const name = call.path[field] ?? '';
+  return name === 'amq.default' ? '' : name;
+}
+
+function queueOf(call: Call): Queue {
+  const queue = vhostOf(call).queues.get(call.path['name'] ?? '');
+  if (queue === undefined) throw notFound();
+  return queue;
+}
+function exchangeOf(call: Call, field = 'name'): Exchange {
+  const exchange = vhostOf(call).exchanges.get(exchangeName(call, field));
+  if (exchange === undefined) throw notFound();
+  return exchange;
+}
+
+const listQueues = (call: Call): unknown =>
+  list({ things: vhostsOf(call).flatMap((vhost) => [...vhost.queues.values()]), nameOf: ({ name }) => name, show: showQueue }, call.query);
+
+const listExchanges = (call: Call): unknown => {
+  const things = vhostsOf(call).flatMap((vhost) => [...vhost.exchanges.values()].map((exchange) => ({ vhost, exchange })));
+  return list(
+    { things, nameOf: ({ exchange }) => exchange.name, show: ({ vhost, exchange }) => showExchange(vhost, exchange) },
+    call.query,
+  );
+};
+
+const listBindings = (call: Call): unknown =>
+  list(
+    {
+      things: vhostsOf(call).flatMap(bindingsOf),
+      nameOf: (binding) => ('source' in binding ? String(binding.source) : ''),
+      show: (binding) => binding,
+    },
+    call.query,
+  );
+
+async function putQueue(call: Call): Promise<Created | undefined> {
+  const { body, path } = call;
+  const isNew = !vhostOf(call).queues.has(path['name'] ?? '');
+  const args = tableFromJson(objectOf(body, 'arguments'), '/arguments');
+  const [durable, autoDelete] = [flagOf(body, 'durable', true), flagOf(body, 'auto_delete')];
+  await acting(call, path['vhost'] ?? '', ({ session }) =>
+    session.declareQueue({ queue: path['name'] ?? '', durable, exclusive: false, autoDelete, passive: false, arguments: args }),
+  );
+  return isNew ? new Created() : undefined;
+}
+
+async function putExchange(call: Call): Promise<Created | undefined> {
+  const { body, path } = call;
+  const isNew = !vhostOf(call).exchanges.has(exchangeName(call));
+  const args = tableFromJson(objectOf(body, 'arguments'), '/arguments');
+  const [durable, autoDelete, internal] = [flagOf(body, 'durable', true), flagOf(body, 'auto_delete'), flagOf(body, 'internal')];
+  const type = textOf(body, 'type', 'direct');
+  await acting(call, path['vhost'] ?? '', ({ session }) =>
+    session.declareExchange({ exchange: exchangeName(call), type, durable, autoDelete, internal, passive: false, arguments: args }),
+  );
+  return isNew ? new Created() : undefined;
+}
+
+async function deleteQueue(call: Call): Promise<void> {
+  queueOf(call);
+  const [ifUnused, ifEmpty] = [call.query.get('if-unused') === 'true', call.query.get('if-empty') === 'true'];
+  await acting(call, call.path['vhost'] ?? '', ({ session }) => session.deleteQueue(call.path['name'] ?? '', ifUnused, ifEmpty));
+}
+
+async function deleteExchange(call: Call): Promise<void> {
+  exchangeOf(call);
+  await acting(call, call.path['vhost'] ?? '', ({ session }) =>
+    session.deleteExchange(exchangeName(call), call.query.get('if-unused') === 'true'),
+  );
+}
+
+const purge = async (call: Call): Promise<void> => {
+  queueOf(call);
+  await acting(call, call.path['vhost'] ?? '', ({ session }) => session.purgeQueue(call.path['name'] ?? ''));
+};
+
+/** Bindings between a source and a destination: `e` an exchange, `q` a queue. */
+function between(call: Call): Binding[] {
+  const source = exchangeOf(call, 'source');
+  const destination = call.path['destination'] ?? '';
+  const kind = call.path['kind'] === 'q' ? 'queue' : 'exchange';
+  return [...source.outgoing.values()].filter(
+    (each) => !each.isTap && each.destination.kind === kind && each.destination.name === destination,
+  );
+}
+function bindingAt(call: Call): Binding {
+  const key = call.path['key'] ?? '';
+  const found = between(call).find((binding) => [key, encodedKey(key)].includes(propertiesKey(binding)));
+  if (found === undefined) throw notFound();
+  return found;
+}
+/** The path was decoded once, and a properties key is spelled encoded: scripts encode it once more, links do not. */
+function encodedKey(key: string): string {
+  if (key === '~') return key;
+  const at = key.lastIndexOf('~');
+  return at < 0 ? encodeURIComponent(key) : `${encodeURIComponent(key.slice(0, at))}${key.slice(at)}`;
+}
+
+async function bind(call: Call): Promise<Created> {
+  const { body, path } = call;
+  exchangeOf(call, 'source');
+  const [vhost = '', source, destination = '', kind] = [path['vhost'], exchangeName(call, 'source'), path['destination'], path['kind']];
+  const key = textOf(body, 'routing_key', '');
+  const args = tableFromJson(objectOf(body, 'arguments'), '/arguments');
+  await acting(call, vhost, ({ session }) => {
+    if (kind === 'q') session.bindQueue(destination, source, key, args);
+    else session.bindExchange(destination, source, key, args);
+  });
+  const made = between(call).find((each) => each.key === key && canonicalTable(each.arguments) === canonicalTable(args));
+  const parts = [vhost, 'e', source, kind ?? '', destination].map(encodeURIComponent).join('/');
+  return new Created(made === undefined ? undefined : `/api/bindings/${parts}/${propertiesKey(made)}`);
+}
+
+async function unbind(call: Call): Promise<void> {
+  const { source, destination, key, arguments: args } = bindingAt(call);
+  await acting(call, call.path['vhost'] ?? '', ({ session }) => {
+    if (destination.kind === 'queue') session.unbindQueue(destination.name, source.name, key, args);
+    else session.unbindExchange(destination.name, source.name, key, args);
+  });
+}
+
+const shownBetween = (call: Call): unknown => {
+  const vhost = vhostOf(call);
+  return between(call).map((binding) => columns(showBinding(binding, vhost), call.query));
+};
+const BETWEEN = '/api/bindings/{vhost}/e/{source}/{kind}/{destination}';
+const management = { tag: 'management' } as const;
+
+export const topologyRoutes: readonly Route[] = [
+  { ...management, method: 'GET', path: '/api/exchanges', summary: 'Lists exchanges', handle: listExchanges },
+  { ...management, method: 'GET', path: '/api/exchanges/{vhost}', summary: 'Lists the exchanges of a vhost', handle: listExchanges },
+  {
+    ...management,
+    method: 'GET',
+    path: '/api/exchanges/{vhost}/{name}',
+    summary: 'Shows an exchange',
+    handle: (call) => columns(showExchange(vhostOf(call), exchangeOf(call)), call.query),
+  },
+  { ...management, method: 'PUT', path: '/api/exchanges/{vhost}/{name}', summary: 'Declares an exchange', handle: putExchange },
+  { ...management, method: 'DELETE', path: '/api/exchanges/{vhost}/{name}', summary: 'Deletes an exchange', handle: deleteExchange },
+  {
+    ...management,
+    method: 'GET',
+    path: '/api/exchanges/{vhost}/{name}/bindings/source',
+    summary: 'Lists what is bound to an exchange',
+    handle: (call) => [...exchangeOf(call).outgoing.values()].filter(({ isTap }) => !isTap).map((each) => showBinding(each, vhostOf(call))),
+  },
+  {
+    ...management,
+    method: 'GET',
+    path: '/api/exchanges/{vhost}/{name}/bindings/destination',
+    summary: 'Lists what an exchange is bound to',
+    handle: (call) => [...exchangeOf(call).incoming].map((each) => showBinding(each, vhostOf(call))),
+  },
+  { ...management, method: 'GET', path: '/api/queues', summary: 'Lists queues', handle: listQueues },
+  { ...management, method: 'GET', path: '/api/queues/{vhost}', summary: 'Lists the queues of a vhost', handle: listQueues },
+  {
+    ...management,
+    method: 'GET',
+    path: '/api/queues/{vhost}/{name}',
+    summary: 'Shows a queue',
+    handle: (call) => columns(showQueue(queueOf(call)), call.query),
+  },
+  { ...management, method: 'PUT', path: '/api/queues/{vhost}/{name}', summary: 'Declares a queue', handle: putQueue },
+  { ...management, method: 'DELETE', path: '/api/queues/{vhost}/{name}', summary: 'Deletes a queue', handle: deleteQueue },
+  { ...management, method: 'DELETE', path: '/api/queues/{vhost}/{name}/contents', summary: 'Purges a queue', handle: purge },
+  {
+    ...management,
+    method: 'GET',
+    path: '/api/queues/{vhost}/{name}/bindings',
+    summary: 'Lists the bindings of a queue',
+    handle: (call) => {
+      const queue = queueOf(call);
+      return [defaultBinding(queue), ...[...queue.bindings].map((each) => showBinding(each, queue.vhost))];
+    },
+  },
+  { ...management, method: 'GET', path: '/api/bindings', summary: 'Lists bindings', handle: listBindings },
+  { ...management, method: 'GET', path: '/api/bindings/{vhost}', summary: 'Lists the bindings of a vhost', handle: listBindings },
+  { ...management, method: 'GET', path: BETWEEN, summary: 'Lists the bindings between two', handle: shownBetween },
+  { ...management, method: 'POST', path: BETWEEN, summary: 'Binds a queue (q) or an exchange (e)', handle: bind },
+  {
+    ...management,
+    method: 'GET',
+    path: `${BETWEEN}/{key}`,
+    summary: 'Shows a binding',
+    handle: (call) => columns(showBinding(bindingAt(call), vhostOf(call)), call.query),
+  },
+  { ...management, method: 'DELETE', path: `${BETWEEN}/{key}`, summary: 'Unbinds', handle: unbind },
+];
