@@ -109,9 +109,13 @@ export class Intake {
     this.#store(publisher, content, queues, routedCount);
   }
 
-  /** Finds the route of `content`: the previous one, one that was found before, or by asking the router. */
-  findRoute(content: Content, key: string): Route {
+  /** Throws 403 where this session may not publish that. */
+  authorise(content: Content): void {
     this.#clearance.check(content);
+  }
+
+  /** Finds the route of `content`, which was authorised: the previous one, one that was found before, or by asking the router. */
+  findRoute(content: Content, key: string): Route {
     const { vhost } = this.#session;
     const hasExtras = content.headersStart !== 0 && hasExtraKeys(content);
     const slot = hasExtras ? this.#ownRoute : vhost.routes.slotFor(content);

@@ -172,6 +172,7 @@ export class Transaction {
     const { limits } = this.#broker;
     const sent = this.#intake.parse(held.bytes, 0, held.bytes.length);
     if (sent.bodyBytes > limits.messageBytes) throw oversize(sent.bodyBytes, limits.messageBytes);
+    this.#intake.authorise(sent);
     const isReply = sent.exchange === '' && isReplyName(sent.key);
     const route = isReply ? undefined : this.#intake.findRoute(sent, sent.key);
     const takers = [...(route?.queues ?? [])]; // the route is not ours
