@@ -20,6 +20,8 @@ export function shimFrom(from: string, up: string): string {
 
 // What a drain on SIGTERM waits for deliveries: the oracle has settled or given up all by then.
 const DRAIN_MS = 20;
+// A user that is configured comes in at once after a start; for guest a password is hashed, which takes longer than most lives here.
+const USER = { LEVERET_USER: 'loop', LEVERET_PASSWORD: 'loop' };
 
 export class BrokerProcess {
   readonly ready: Promise<string>;
@@ -31,7 +33,7 @@ export class BrokerProcess {
     const where = dataDirectory === undefined ? ['--memory'] : ['--data-dir', dataDirectory];
     const child = spawn(process.execPath, [shim, 'start', '--host', '127.0.0.1', '--http-port', '0', '--amqp-port', '0', ...where], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, LEVERET_LIMITS_DRAIN_MS: String(DRAIN_MS), LEVERET_LOG_LEVEL: 'warn', ...environment },
+      env: { ...process.env, ...USER, LEVERET_LIMITS_DRAIN_MS: String(DRAIN_MS), LEVERET_LOG_LEVEL: 'warn', ...environment },
     });
     this.#child = child;
     this.ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve({ code, signal })));
@@ -39,7 +41,7 @@ export class BrokerProcess {
       const read = (chunk: Buffer): void => {
         this.#printed += chunk.toString();
         const found = /ws:\/\/[^\s"',]+/.exec(this.#printed);
-        if (found !== null) resolve(found[0]);
+        if (found !== null) resolve(found[0].replace('ws://', `ws://${USER.LEVERET_USER}:${USER.LEVERET_PASSWORD}@`));
       };
       child.stdout?.on('data', read);
       child.stderr?.on('data', read);

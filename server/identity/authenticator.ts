@@ -29,6 +29,8 @@ export class Authenticator implements Login {
   readonly #key = randomBytes(32);
   /** By keyed digest of name and password. */
   readonly #verified = new Map<string, Verified>();
+  /** What is being looked into, by the same digest. */
+  readonly #pending = new Map<string, { readonly record: UserRecord | undefined; readonly fits: Promise<boolean> }>();
 
   constructor(users: Users, passwords: Passwords, clock: Clock) {
     this.#users = users;
@@ -67,9 +69,33 @@ export class Authenticator implements Login {
     });
   }
 
+  /** Looks into a login before anybody asks: whoever comes meanwhile waits for the same answer. */
+  async lookAhead(user: string, password: string): Promise<boolean> {
+    const record = this.#users.record(user);
+    if (record === undefined || !(await this.#fits(user, password, record)) || this.#users.record(user) !== record) return false;
+    this.#remember(user, password, record);
+    return true;
+  }
+
+  /** One hash for all who bring the same at the same time: after a restart that is everybody. */
+  #fits(user: string, password: string, record: UserRecord | undefined): Promise<boolean> {
+    const digest = this.#digest(user, password);
+    const pending = this.#pending.get(digest);
+    if (pending !== undefined && pending.record === record) return pending.fits;
+    const hash = record === undefined || record.passwordHash === '' ? NOBODYS_HASH : record;
+    const fits = this.#passwords.fits(password, hash);
+    const entry = { record, fits };
+    this.#pending.set(digest, entry);
+    const forget = (): void => {
+      if (this.#pending.get(digest) === entry) this.#pending.delete(digest);
+    };
+    fits.then(forget, forget);
+    return fits;
+  }
+
   async #verify(user: string, password: string, remote: Remote): Promise<Account | AmqpError> {
     const record = this.#users.record(user);
-    const fits = await this.#passwords.fits(password, record === undefined || record.passwordHash === '' ? NOBODYS_HASH : record);
+    const fits = await this.#fits(user, password, record);
     const account = this.#users.account(user);
     // The record may have changed while its hash was looked into: then this was the wrong question.
     if (!fits || record === undefined || account === undefined || this.#users.record(user) !== record) {

@@ -27,18 +27,19 @@ export async function installDefaultUser(
   const { users } = broker;
   const { name, password } = user;
   const known = users.record(name);
-  const isUnfinished = known !== undefined && known.hashingAlgorithm === ''; // the process ended before the hash was there
-  if (known === undefined ? users.size > 0 && !user.isConfigured : !user.isConfigured && !isUnfinished) return;
+  if (known === undefined && users.size > 0 && !user.isConfigured) return;
   if (known === undefined) {
     users.put(name, { passwordHash: '', hashingAlgorithm: '', tags: ['administrator'] });
     users.setPermissions(name, DEFAULT_VHOST, { configure: '.*', write: '.*', read: '.*' });
-    authenticator.vouch(name, password);
-  } else if (isUnfinished) authenticator.vouch(name, password);
-  else if (known.passwordHash !== '' && (await passwords.fits(password, known))) return;
+  }
+  const isUnfinished = known === undefined || known.hashingAlgorithm === ''; // or the process ended before the hash was there
+  // What the configuration says is so from the first moment; guest may have another password by now.
+  if (user.isConfigured || isUnfinished) authenticator.vouch(name, password);
   if (!user.isKept) return;
   const record = users.record(name);
+  if (record === undefined || (!isUnfinished && ((await authenticator.lookAhead(name, password)) || !user.isConfigured))) return;
   const hash = await passwords.hash(password);
-  if (users.record(name) !== record || record === undefined) return; // somebody was faster
+  if (users.record(name) !== record) return; // somebody was faster
   users.put(name, { ...record, ...hash });
   authenticator.vouch(name, password);
 }

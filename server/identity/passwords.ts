@@ -33,7 +33,7 @@ const R_MAX = 8;
 const P_MAX = 4;
 const RABBIT_SALT_BYTES = 4;
 const SCRYPT_AT_ONCE = 2;
-const QUEUE_MAX = 64;
+const QUEUE_MAX = 256; // eight seconds of hashing: a handshake has ten
 
 /** For a user who is not there: hashing it takes as long as for one who is. */
 const NOBODY = Buffer.concat([Buffer.from([LOG_N, R, P]), Buffer.alloc(SALT_BYTES + KEY_BYTES)]).toString('base64');

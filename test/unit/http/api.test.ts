@@ -202,12 +202,12 @@ describe('who may do what', () => {
     const request = new Request('http://leveret/api/overview', { headers: { authorization: `Basic ${btoa('admin:planted-secret')}` } });
     let response: Response | undefined;
     void server.api(request, remote).then((answer) => (response = answer));
-    await expect.poll(() => server.engine.time.timerCount).toBe(1);
+    await expect.poll(() => server.engine.time.timerCount, { timeout: 30_000 }).toBe(1);
     server.engine.time.advance(999);
     await Promise.resolve();
     expect(response).toBeUndefined();
     server.engine.time.advance(1);
-    await expect.poll(() => response?.status).toBe(401);
+    await expect.poll(() => response?.status, { timeout: 30_000 }).toBe(401);
     expect(response?.headers.get('www-authenticate')).toContain('Basic');
     expect(await response?.text()).toBe('{"error":"not_authorised","reason":"Login failed"}');
   });
