@@ -107,6 +107,9 @@ export class Leveret implements ConnectionOwner {
       password: config.password,
       isConfigured: !isGuest(config),
       isKept: config.dataDir !== undefined,
+    }).catch((error: unknown) => {
+      const text = "the first user's password could not be kept: the next start tries again";
+      logs.notices.notice({ kind: 'user.default', severity: 'warn', text, fields: { cause: String(error) } });
     });
     this.#settings = {
       broker: this.broker,

@@ -98,7 +98,11 @@ export class AmqpListener implements AmqpConnectionOwner {
   #tlsDoor(tls: TlsOptions): (guest: Guest) => void {
     const guests = new Map<string, Guest>();
     const server = createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS_MAX });
-    server.on('tlsClientError', () => undefined); // its socket is closed already
+    // Node leaves a socket open whose handshake takes too long.
+    server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
+      guests.get(endsOf(socket))?.socket.destroy();
+      socket.destroy();
+    });
     server.on('secureConnection', (socket: TLSSocket) => {
       const guest = guests.get(endsOf(socket));
       if (guest === undefined)

@@ -66,11 +66,10 @@ export function authorise(actor: Actor, operation: Operation, named: Named): voi
   }
 }
 
-/** Throws 403 unless the account has one of `tags`: what HTTP routes need beside rights on what they name. */
-export function requireTag(account: Account, tags: readonly Tag[]): void {
-  if (tags.some((tag) => hasTag(account, tag))) return;
-  const [tag] = tags;
-  throw new AmqpError(ReplyCode.AccessRefused, `user '${account.name}' is not tagged ${tags.join(' or ')}`, {
+/** Throws 403 unless the account has `tag`, or one that includes it: what HTTP routes need beside rights on what they name. */
+export function requireTag(account: Account, tag: Tag): void {
+  if (hasTag(account, tag)) return;
+  throw new AmqpError(ReplyCode.AccessRefused, `user '${account.name}' is not tagged ${tag}`, {
     hint: `an administrator may tag it ${tag}: PUT /api/users/{name}`,
   });
 }

@@ -10,7 +10,6 @@ import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, 
 import { Alarms } from './alarms.ts';
 import { Connections } from './connections.ts';
 import type { DeadLetters } from './dead-letter.ts';
-import { Events } from './events.ts';
 import { Schedule } from './expiry.ts';
 import { HiddenQueues } from './hidden-queues.ts';
 import type { Account } from './login.ts';
@@ -97,7 +96,6 @@ export class Broker implements LogListener {
   readonly users = new Users(this.records);
   readonly vhosts: Vhosts;
   readonly connections: Connections;
-  readonly events: Events;
   /** Sessions with publishes that are not confirmed yet. */
   readonly unconfirmed = new Set<Session>();
   /** Of the newest change of topology. */
@@ -138,12 +136,14 @@ export class Broker implements LogListener {
     });
     this.router = new Router(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
-    this.events = new Events(options.clock);
     this.vhosts = new Vhosts(this.records, {
       create: (name) => this.#createVhost(name),
       evict: (vhost, reason) => this.#sessions.end(new AmqpError(ReplyCode.ConnectionForced, reason), (session) => session.vhost === vhost),
     });
     this.connections = new Connections(options.limits.connectionsPerUser, (vhost) => this.vhosts.limit(vhost, 'max-connections'));
+    this.records.watch('user', ([name], value) => {
+      if (value === undefined) this.connections.endOf(String(name));
+    });
     this.#recovery = new Recovery(this.vhosts, this.records, this.queueNumbers);
     try {
       this.log.open(this.#recovery, this);

@@ -51,10 +51,6 @@ export class Connections implements Iterable<ConnectionView> {
   [Symbol.iterator](): Iterator<ConnectionView> {
     return this.#views.values();
   }
-  find(name: string): ConnectionView | undefined {
-    for (const view of this.#views) if (view.name === name) return view;
-    return undefined;
-  }
   countOf(vhost: string): number {
     return this.#byVhost.get(vhost) ?? 0;
   }
@@ -104,6 +100,11 @@ export class Connections implements Iterable<ConnectionView> {
         hint: `the user's limit max-channels allows no more: PUT /api/user-limits/{user}/max-channels`,
       },
     );
+  }
+
+  /** The user was deleted: its connections end, as in RabbitMQ. */
+  endOf(user: string): void {
+    for (const view of [...this.#views]) if (view.account.name === user) view.end(`user '${user}' was deleted`);
   }
 
   add(view: ConnectionView): void {

@@ -10,7 +10,7 @@ import type { Vhost } from './vhost.ts';
 
 export class HiddenQueues {
   readonly #broker: Broker;
-  readonly #replyQueues = new Map<Vhost, Queue>();
+  readonly #replyQueues = new WeakMap<Vhost, Queue>() /* a vhost may be deleted */;
 
   constructor(broker: Broker) {
     this.#broker = broker;

@@ -22,8 +22,6 @@ export interface Account {
   rights(vhost: string): Rights | undefined;
   /** -1 for none (RabbitMQ, Per-User Limits). */
   readonly limits: AccountLimits;
-  /** When what proved it ends (a token's exp), in milliseconds since 1970; undefined: never. */
-  readonly expiresAt: number | undefined;
 }
 export interface AccountLimits {
   readonly maxConnections: number;
@@ -33,7 +31,7 @@ export const NO_LIMITS: AccountLimits = { maxConnections: -1, maxChannels: -1 };
 
 /** The process itself, or whoever embeds the broker: may do everything. */
 export function trustedAccount(name: string): Account {
-  return { name, tags: new Set(['administrator']), rights: () => everyRight, limits: NO_LIMITS, expiresAt: undefined };
+  return { name, tags: new Set(['administrator']), rights: () => everyRight, limits: NO_LIMITS };
 }
 
 export interface Login {

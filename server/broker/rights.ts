@@ -1,6 +1,6 @@
 // What one user may do in one vhost: patterns over names for configure, write and read, and over routing keys for single exchanges.
 // Always: (1) an empty pattern matches nothing; any other is a regular expression that is searched for, not anchored, as in RabbitMQ; (2) the default
-// exchange goes by the name amq.default (RabbitMQ); (3) what {username}, {vhost} and {client_id} stand for is escaped, so it matches itself alone;
+// exchange goes by the name amq.default (RabbitMQ); (3) what {username} and {vhost} stand for is escaped, so it matches itself alone;
 // (4) rights are live: `version` grows with each change, and whoever remembers an answer remembers the version with it.
 // Refuses: to say no in words (authorise.ts does), and patterns above PATTERN_LENGTH_MAX.
 
@@ -29,8 +29,8 @@ export interface TopicPatterns {
   readonly read: string;
 }
 
-// As security.md, 5, has it for policies: patterns are tried on names of at most 255 bytes.
-export const PATTERN_LENGTH_MAX = 512;
+// Only administrators write them, and they are tried on names and keys of at most 255 bytes.
+const PATTERN_LENGTH_MAX = 512;
 // Answers that are remembered for one right: names come again, and expressions are not free.
 const ANSWERS_MAX = 1_000;
 

@@ -101,25 +101,32 @@ export class Users {
     }
     const tags = Array.isArray(value['tags']) ? value['tags'].map(String) : [];
     const record = { passwordHash: text(value, 'passwordHash'), hashingAlgorithm: text(value, 'hashingAlgorithm'), tags };
-    if (account !== undefined) account.record = record;
+    if (account !== undefined) account.change(record);
     else this.#accounts.set(name, new UserAccount(name, record));
   }
 }
 
 class UserAccount implements Account {
   readonly name: string;
-  readonly expiresAt = undefined;
-  record: UserRecord;
+  /** Not a field that is seen: whoever logs an account must not log a hash. */
+  #record: UserRecord;
   limits: AccountLimits = NO_LIMITS;
   readonly #rights = new Map<string, PatternRights>();
 
   constructor(name: string, record: UserRecord) {
     this.name = name;
-    this.record = record;
+    this.#record = record;
   }
 
   get tags(): ReadonlySet<string> {
-    return new Set(this.record.tags);
+    return new Set(this.#record.tags);
+  }
+
+  get record(): UserRecord {
+    return this.#record;
+  }
+  change(record: UserRecord): void {
+    this.#record = record;
   }
 
   rights(vhost: string): Rights | undefined {
@@ -143,7 +150,7 @@ class UserAccount implements Account {
 
   /** The user was deleted. */
   end(): void {
-    this.record = { ...this.record, tags: [] };
+    this.#record = { ...this.#record, tags: [] };
     for (const rights of this.#rights.values()) rights.grant(undefined);
   }
 }

@@ -66,7 +66,7 @@ async function answer(
   try {
     checkOrigin(request);
     const account = await callerOf(options, request, remote);
-    if (route.tag !== 'none') requireTag(account, [route.tag]);
+    requireTag(account, route.tag);
     const { broker, hashPassword, facts } = options;
     const url = new URL(request.url);
     const names = Object.fromEntries(Object.entries(path).map(([name, value]) => [name, value ?? '']));

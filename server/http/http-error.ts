@@ -3,7 +3,7 @@
 
 import { AmqpError, ReplyCode, replyName } from '../../shared/error.ts';
 
-export type RefusalStatus = 400 | 401 | 404 | 405 | 409 | 413 | 415 | 429 | 500 | 503;
+export type RefusalStatus = 400 | 401 | 404 | 405 | 413 | 500 | 503;
 
 export class HttpError extends Error {
   readonly status: RefusalStatus;

@@ -2,8 +2,8 @@
 // Always: (1) without `page` the answer is the list itself, with it an object that counts; (2) full objects are made of a page's items alone, unless they
 // have to be sorted by what only those have. Refuses: to know what is listed.
 
-import { compile } from '../broker/rights.ts';
 import { badRequest } from './http-error.ts';
+import { searchNames } from './name-search.ts';
 
 const PAGE_SIZE_MAX = 500; // RabbitMQ
 const PAGE_SIZE = 100; // RabbitMQ
@@ -17,8 +17,7 @@ export interface Listed<Thing> {
 
 export function list<Thing>({ things, nameOf, show }: Listed<Thing>, query: URLSearchParams): unknown {
   const all = [...things];
-  const matches = nameFilter(query);
-  const filtered = matches === undefined ? all : all.filter((thing) => matches(nameOf(thing)));
+  const filtered = named(all, nameOf, query);
   const sorted = sort(filtered, nameOf, show, query);
   const page = query.get('page');
   const cut = (each: Thing | object): object => columns(isShown(each) ? each.shown : show(each as Thing), query);
@@ -75,12 +74,12 @@ function compare(a: unknown, b: unknown): number {
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-function nameFilter(query: URLSearchParams): ((name: string) => boolean) | undefined {
+function named<Thing>(things: Thing[], nameOf: (thing: Thing) => string, query: URLSearchParams): Thing[] {
   const wanted = query.get('name');
-  if (wanted === null || wanted === '') return undefined;
-  if (query.get('use_regex') !== 'true') return (name) => name.includes(wanted);
-  const expression = compile(wanted);
-  return (name) => expression.test(name);
+  if (wanted === null || wanted === '') return things;
+  if (query.get('use_regex') !== 'true') return things.filter((thing) => nameOf(thing).includes(wanted));
+  const found = searchNames(wanted, things.map(nameOf));
+  return things.filter((_, at) => found[at] === true);
 }
 
 /** The object with those columns alone; `message_stats.publish` reaches into it. */

@@ -8,7 +8,7 @@ export function openApi(routes: readonly Route[], version: string): object {
     const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
     const operation = {
       summary,
-      description: tag === 'none' ? 'For whoever can log in.' : `For users tagged ${tag}, or a tag that includes it.`,
+      description: `For users tagged ${tag}, or a tag that includes it.`,
       parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
       ...(method === 'PUT' || method === 'POST'
         ? { requestBody: { content: { 'application/json': { schema: { type: 'object' } } } } }

@@ -40,9 +40,7 @@ export interface Route {
   readonly method: Method;
   /** With {names}: `/api/queues/{vhost}/{name}`. */
   readonly path: string;
-  /** 'none': whoever can log in. */
-  readonly tag: Tag | 'none';
-  /** Whether the caller needs any right in the vhost of the path; administrators and monitoring see all. */
+  readonly tag: Tag;
   readonly summary: string;
   readonly handle: (call: Call) => Answered | Promise<Answered>;
 }

@@ -10,7 +10,7 @@ import type { Account, Login, Remote } from '../broker/login.ts';
 import type { UserRecord, Users } from '../broker/users.ts';
 import type { Clock } from '../ports.ts';
 import { LoginFailures } from './failures.ts';
-import { NOBODYS_HASH, type Passwords, SCRYPT } from './passwords.ts';
+import { type Passwords, SCRYPT } from './passwords.ts';
 
 export const LOOPBACK_USER = 'guest';
 const VERIFIED_MS = 60_000; // security.md, 1
@@ -82,7 +82,7 @@ export class Authenticator implements Login {
     const digest = this.#digest(user, password);
     const pending = this.#pending.get(digest);
     if (pending !== undefined && pending.record === record) return pending.fits;
-    const hash = record === undefined || record.passwordHash === '' ? NOBODYS_HASH : record;
+    const hash = record === undefined || record.passwordHash === '' ? this.#passwords.nobodys : record;
     const fits = this.#passwords.fits(password, hash);
     const entry = { record, fits };
     this.#pending.set(digest, entry);
@@ -95,15 +95,20 @@ export class Authenticator implements Login {
 
   async #verify(user: string, password: string, remote: Remote): Promise<Account | AmqpError> {
     const record = this.#users.record(user);
-    const fits = await this.#fits(user, password, record);
+    // A guess counts from when it is made, or many at once would count as none; who brings what is asked already guesses nothing new.
+    const isGuess = !this.#pending.has(this.#digest(user, password));
+    if (isGuess) this.#failures.count(user, remote);
+    const fits = await this.#fits(user, password, record).catch((error: unknown) => {
+      if (isGuess) this.#failures.forgive(user, remote); // nobody looked at it
+      throw error;
+    });
     const account = this.#users.account(user);
     // The record may have changed while its hash was looked into: then this was the wrong question.
-    if (!fits || record === undefined || account === undefined || this.#users.record(user) !== record) {
-      this.#failures.count(user, remote);
+    if (!fits || record === undefined || account === undefined || this.#users.record(user) !== record)
       return new AmqpError(ReplyCode.AccessRefused, 'login was refused: wrong user or password', { path: '/user' });
-    }
+    if (isGuess) this.#failures.forgive(user, remote);
     this.#remember(user, password, record);
-    if (record.hashingAlgorithm !== SCRYPT) void this.#upgrade(user, password, record);
+    if (isGuess && record.hashingAlgorithm !== SCRYPT) void this.#upgrade(user, password, record);
     return account;
   }
 

@@ -35,6 +35,12 @@ export class LoginFailures {
     return undefined;
   }
 
+  /** What was counted as it began was none. */
+  forgive(user: string, remote: Remote): void {
+    const failures = this.#entries.get(keyOf(user, remote));
+    if (failures !== undefined && failures.count > 0) failures.count--;
+  }
+
   count(user: string, remote: Remote): void {
     if (remote.isLoopback) return;
     const key = keyOf(user, remote);

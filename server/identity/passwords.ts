@@ -35,20 +35,26 @@ const RABBIT_SALT_BYTES = 4;
 const SCRYPT_AT_ONCE = 2;
 const QUEUE_MAX = 256; // eight seconds of hashing: a handshake has ten
 
-/** For a user who is not there: hashing it takes as long as for one who is. */
-const NOBODY = Buffer.concat([Buffer.from([LOG_N, R, P]), Buffer.alloc(SALT_BYTES + KEY_BYTES)]).toString('base64');
-export const NOBODYS_HASH: PasswordHash = { passwordHash: NOBODY, hashingAlgorithm: SCRYPT };
-
 export class Passwords {
+  /** For a user who is not there: comparing with it takes as long as for one who is. */
+  readonly nobodys: PasswordHash;
+  readonly #logN: number;
   #running = 0;
   readonly #waiting: (() => void)[] = [];
+
+  /** `logN`: the cost of new hashes, log2 N. */
+  constructor(logN = LOG_N) {
+    this.#logN = logN;
+    const bytes = Buffer.concat([Buffer.from([logN, R, P]), Buffer.alloc(SALT_BYTES + KEY_BYTES)]);
+    this.nobodys = { passwordHash: bytes.toString('base64'), hashingAlgorithm: SCRYPT };
+  }
 
   /** Throws 406 for a blank password. */
   async hash(password: string): Promise<PasswordHash> {
     if (password === '') throw new AmqpError(ReplyCode.PreconditionFailed, 'a password cannot be blank');
     const salt = randomBytes(SALT_BYTES);
-    const key = await this.#derive(password, salt, LOG_N, R, P);
-    return { passwordHash: Buffer.concat([Buffer.from([LOG_N, R, P]), salt, key]).toString('base64'), hashingAlgorithm: SCRYPT };
+    const key = await this.#derive(password, salt, this.#logN, R, P);
+    return { passwordHash: Buffer.concat([Buffer.from([this.#logN, R, P]), salt, key]).toString('base64'), hashingAlgorithm: SCRYPT };
   }
 
   /** Whether `password` is the one that was hashed. Rejects with 506 when too many wait. */
@@ -56,9 +62,11 @@ export class Passwords {
     const bytes = Buffer.from(passwordHash, 'base64');
     if (password === '') return false;
     if (hashingAlgorithm === SCRYPT) return await this.#fitsScrypt(password, bytes);
-    if (hashingAlgorithm === RABBIT_SHA256) return fitsRabbit(password, bytes, 'sha256', 32);
-    if (hashingAlgorithm === RABBIT_SHA512) return fitsRabbit(password, bytes, 'sha512', 64);
-    return false;
+    const fits =
+      (hashingAlgorithm === RABBIT_SHA256 && fitsRabbit(password, bytes, 'sha256', 32)) ||
+      (hashingAlgorithm === RABBIT_SHA512 && fitsRabbit(password, bytes, 'sha512', 64));
+    // A fast no would tell an imported user from one who is not there.
+    return fits || (await this.fits(password, this.nobodys));
   }
 
   async #fitsScrypt(password: string, bytes: Buffer): Promise<boolean> {

@@ -22,6 +22,7 @@ import { FRAME_BYTES_MAX } from '../../shared/protocol/frames.ts';
 import { errorToJson } from '../../shared/protocol/json.ts';
 import { Ring } from '../../shared/ring.ts';
 import { SEND_QUEUE_BYTES_MAX } from '../../shared/send-queue.ts';
+import { utf8Length } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
 import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
 import type { Clock, ConnectionLog, Timer } from '../ports.ts';
@@ -124,7 +125,7 @@ export class Connection implements SocketHandler {
   }
 
   onText(text: string): void {
-    this.receivedBytes += text.length;
+    this.receivedBytes += utf8Length(text);
     if (this.#phase === Phase.Open || this.#phase === Phase.Checking) this.#take(text);
     else if (this.#phase === Phase.Hello) this.#hello(text);
   }

@@ -92,6 +92,14 @@ test('a socket that shakes no hands counts: one too many is hung up on at once, 
   for (const socket of silent) socket.destroy();
 });
 
+test('a TLS handshake that is never begun is cut after five seconds, and counts no longer', async () => {
+  const url = await startIn({ LEVERET_LIMITS_CONNECTIONS_UNAUTHENTICATED: '1' });
+  const silent = connectSocket(Number(new URL(url).port), '127.0.0.1').resume();
+  silent.on('error', () => undefined);
+  await once(silent, 'close');
+  expect(await roundTrip(url, {})).toBe('over TLS');
+});
+
 test.each([
   ['a key without a certificate', ['--tls-key', path('server-key')], /--tls-key: TLS needs 'tls\.cert'/],
   ['a certificate without its key', ['--tls-cert', path('server')], /--tls-cert: 'tls\.cert' needs 'tls\.key'/],

@@ -119,14 +119,7 @@ export class DataDirectory {
       blocked: () => undefined,
       topology: () => [topology],
     };
-    const log = new DurableLog({
-      disk: this.disk,
-      directory: this.path,
-      clock: new SystemClock(),
-      notices: { notice: () => undefined },
-      processes,
-      sizes,
-    });
+    const log = this.log();
     log.open(sink, listener);
     return { log, found, failed };
   }

@@ -2,12 +2,12 @@
 // Always: who is tagged monitoring or administrator sees every connection, others their own (RabbitMQ).
 // Refuses: history; counts are of now.
 
-import { tableToJson } from '../../../shared/protocol/json.ts';
 import type { ConnectionView } from '../../broker/connections.ts';
 import type { Session } from '../../broker/session.ts';
 import { checkVhost } from '../acting.ts';
 import { notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
+import { plainTable } from '../plain-table.ts';
 import { type Call, Reply, type Route } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
@@ -72,6 +72,11 @@ function node({ broker, facts }: Call): object {
   };
 }
 
+function nodeAt(call: Call): object {
+  if (call.path['name'] !== NODE) throw notFound();
+  return columns(node(call), call.query);
+}
+
 function visibleConnections({ broker, account }: Call): ConnectionView[] {
   const seesAll = account.tags.has('administrator') || account.tags.has('monitoring');
   return [...broker.connections].filter((view) => seesAll || view.account.name === account.name);
@@ -93,7 +98,7 @@ function showConnection(view: ConnectionView): object {
     ssl: view.isTls,
     auth_mechanism: view.mechanism,
     connected_at: view.connectedAt,
-    client_properties: tableToJson(view.clientProperties),
+    client_properties: plainTable(view.clientProperties),
     frame_max: view.frameMax,
     channel_max: view.channelMax,
     timeout: view.heartbeatSeconds,
@@ -203,7 +208,7 @@ export const operationRoutes: readonly Route[] = [
     summary: 'The nodes: this one',
     handle: (call) => [columns(node(call), call.query)],
   },
-  { ...management, tag: 'monitoring', path: '/api/nodes/{name}', summary: 'This node', handle: (call) => columns(node(call), call.query) },
+  { ...management, tag: 'monitoring', path: '/api/nodes/{name}', summary: 'This node', handle: nodeAt },
   { ...management, path: '/api/extensions', summary: 'None', handle: () => [] },
   { ...management, path: '/api/connections', summary: 'Lists connections', handle: (call) => listConnections(call) },
   {

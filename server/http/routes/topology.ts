@@ -2,7 +2,7 @@
 // Always: names and fields are those of RabbitMQ's management API.
 // Refuses: messages (messages.ts).
 
-import { tableFromJson, tableToJson } from '../../../shared/protocol/json.ts';
+import { tableFromJson } from '../../../shared/protocol/json.ts';
 import type { Binding, Exchange } from '../../broker/exchange.ts';
 import { canonicalTable } from '../../broker/field-values.ts';
 import type { Queue } from '../../broker/queue.ts';
@@ -10,6 +10,7 @@ import type { Vhost } from '../../broker/vhost.ts';
 import { acting, checkVhost } from '../acting.ts';
 import { notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
+import { plainTable } from '../plain-table.ts';
 import { type Call, Created, flagOf, objectOf, type Route, textOf } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
@@ -19,7 +20,7 @@ export function showExchange(vhost: Vhost, exchange: Exchange): object {
   const { name, durable, autoDelete, internal } = exchange;
   const type = name === '' ? 'direct' : exchange.type; // inside it is a topic exchange, for taps
   const user = { user_who_performed_action: '' };
-  return { name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: tableToJson(exchange.arguments), ...user };
+  return { name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments), ...user };
 }
 
 export function showQueue(queue: Queue): object {
@@ -31,7 +32,7 @@ export function showQueue(queue: Queue): object {
     durable: queue.durable,
     auto_delete: queue.autoDelete,
     exclusive: queue.exclusiveOwner !== undefined,
-    arguments: tableToJson(queue.arguments),
+    arguments: plainTable(queue.arguments),
     node: NODE,
     state: 'running',
     messages: readyCount + unackedCount,
@@ -60,7 +61,7 @@ export function showBinding(binding: Binding, vhost: Vhost): object {
     destination: destination.name,
     destination_type: destination.kind,
     routing_key: key,
-    arguments: tableToJson(binding.arguments),
+    arguments: plainTable(binding.arguments),
     properties_key: propertiesKey(binding),
   };
 }

@@ -30,7 +30,9 @@ async function putUser(call: Call): Promise<Created | undefined> {
 async function hashOf({ body, hashPassword }: Call, before: UserRecord | undefined): Promise<Omit<UserRecord, 'tags'>> {
   if (body['password'] !== undefined) return await hashPassword(textOf(body, 'password'));
   if (body['password_hash'] !== undefined) {
-    const hashingAlgorithm = textOf(body, 'hashing_algorithm', 'rabbit_password_hashing_sha256');
+    const hashingAlgorithm = textOf(body, 'hashing_algorithm', RABBIT_DEFAULT);
+    if (!HASHING_ALGORITHMS.includes(hashingAlgorithm))
+      throw badRequest(`no hashing algorithm '${hashingAlgorithm}'`, HASHING_ALGORITHMS.join(', '));
     return { passwordHash: textOf(body, 'password_hash'), hashingAlgorithm };
   }
   if (before !== undefined) return before;
@@ -49,6 +51,10 @@ async function bulkDelete(call: Call): Promise<void> {
   await durable(call);
 }
 
+// RabbitMQ's, and ours; without a word about it RabbitMQ means its SHA-256.
+const RABBIT_DEFAULT = 'rabbit_password_hashing_sha256';
+const HASHING_ALGORITHMS = [RABBIT_DEFAULT, 'rabbit_password_hashing_sha512', 'leveret_scrypt'];
+
 type Entries = readonly { readonly key: readonly string[]; readonly value: object }[];
 const permissions = ({ broker }: Call): object[] => showPermissions(broker.records.entries('permission'));
 const showPermissions = (entries: Entries): object[] => entries.map(({ key: [vhost, user], value }) => ({ user, vhost, ...value }));
@@ -57,10 +63,16 @@ const topicPermissions = ({ broker }: Call): object[] =>
 const having = (objects: object[], field: string, name: string | undefined): object[] =>
   objects.filter((object) => Object.entries(object).some(([key, value]) => key === field && value === name));
 
-async function putPermissions(call: Call): Promise<Created | undefined> {
-  const { body, broker, path } = call;
-  const [vhost = '', user = ''] = [path['vhost'], path['user']];
+/** Throws 400 for a vhost that is not there. */
+function placeOf({ broker, path }: Call): { vhost: string; user: string } {
+  const { vhost = '', user = '' } = path;
   if (broker.vhost(vhost) === undefined) throw badRequest(`vhost '${vhost}' does not exist`);
+  return { vhost, user };
+}
+
+async function putPermissions(call: Call): Promise<Created | undefined> {
+  const { body, broker } = call;
+  const { vhost, user } = placeOf(call);
   const isNew = broker.records.get('permission', [vhost, user]) === undefined;
   broker.users.setPermissions(user, vhost, {
     configure: textOf(body, 'configure'),
@@ -72,9 +84,9 @@ async function putPermissions(call: Call): Promise<Created | undefined> {
 }
 
 async function putTopicPermissions(call: Call): Promise<Created | undefined> {
-  const { body, broker, path } = call;
-  const [vhost = '', user = '', exchange] = [path['vhost'], path['user'], textOf(body, 'exchange')];
-  if (broker.vhost(vhost) === undefined) throw badRequest(`vhost '${vhost}' does not exist`);
+  const { body, broker } = call;
+  const { vhost, user } = placeOf(call);
+  const exchange = textOf(body, 'exchange');
   const isNew = broker.records.get('topic-permission', [vhost, user, exchange]) === undefined;
   broker.users.setTopicPermissions(user, vhost, exchange, { write: textOf(body, 'write'), read: textOf(body, 'read') });
   await durable(call);

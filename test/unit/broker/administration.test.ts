@@ -18,7 +18,12 @@ function open(engine: Engine, vhost: string, account: Account = trustedAccount('
   return { session, sink, publisher: session.openPublisher(1, true) };
 }
 
-function viewOf(account: Account, vhost: string, sessions: readonly Session[] = []): ConnectionView {
+function viewOf(
+  account: Account,
+  vhost: string,
+  sessions: readonly Session[] = [],
+  end: (reason: string) => void = () => undefined,
+): ConnectionView {
   return {
     name: 'c',
     account,
@@ -36,7 +41,7 @@ function viewOf(account: Account, vhost: string, sessions: readonly Session[] = 
     receivedBytes: 0,
     sentBytes: 0,
     sessions: () => sessions.map((session, index) => [index + 1, session] as const),
-    end: () => undefined,
+    end,
   };
 }
 
@@ -150,6 +155,17 @@ describe('limits on connections and channels', () => {
       "number of channels opened for user 'alice' has reached the maximum allowed user limit of (2)",
     );
   });
+});
+
+test("deleting a user ends its connections, and nobody else's", () => {
+  const { connections, users } = new Engine().broker;
+  const ends: string[] = [];
+  for (const name of ['alice', 'bob']) {
+    users.put(name, { ...HASHED, tags: [] });
+    connections.add(viewOf(users.account(name) as Account, '/', [], (reason) => ends.push(`${name}: ${reason}`)));
+  }
+  users.delete('alice');
+  expect(ends).toEqual(["alice: user 'alice' was deleted"]);
 });
 
 describe('what administrators decide outlives the broker', () => {

@@ -4,6 +4,7 @@ import { type Account, type Login, TAGS, type Tag, trustedAccount } from '../../
 import { PatternRights } from '../../../server/broker/rights.ts';
 import { createApi, type Fetch } from '../../../server/http/api.ts';
 import { routes } from '../../../server/http/routes/routes.ts';
+import { type FieldValue, Typed } from '../../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import { Engine } from '../../support/engine.ts';
 
@@ -255,7 +256,9 @@ describe('bad requests', () => {
     ['GET', '/api/queues?page=2', undefined, 400, 'page out of range: there are 1'],
     ['GET', '/api/queues?page=1&page_size=501', undefined, 400, "'page_size' is at most 500"],
     ['GET', '/api/queues?name=(&use_regex=true', undefined, 400, 'invalid regular expression'],
+    ['GET', '/api/nodes/nope', undefined, 404, 'Not Found'],
     ['GET', '/api/nothing', undefined, 404, 'Not Found'],
+    ['PUT', '/api/users/bob', '{"password_hash":"x","hashing_algorithm":"md5","tags":""}', 400, "no hashing algorithm 'md5'"],
     ['POST', '/api/overview', '{}', 405, 'Method Not Allowed'],
   ] as const)('%s %s with %s is %i: %s', async (method, path, body, status, reason) => {
     const before = server.state;
@@ -307,6 +310,25 @@ describe('lists', () => {
   test('are filtered by a part of the name or by an expression', async () => {
     expect(await list('name=a&columns=name')).toEqual([{ name: 'a' }]);
     expect(await list('name=%5E%5Bab%5D%24&use_regex=true&columns=name&sort=name')).toEqual([{ name: 'a' }, { name: 'b' }]);
+  });
+  test('an expression that would take for ever is given up', async () => {
+    server.engine.declare(server.engine.connect(), `${'a'.repeat(60)}!`);
+    const { status, body } = await server.ask('GET', '/api/queues?name=(a%2B)%2B%24&use_regex=true', 'admin');
+    expect([status, body]).toMatchObject([400, { reason: "the expression '(a+)+$' takes too long" }]);
+  });
+  test('show arguments as plain values, whatever their type on the wire', async () => {
+    const args = new Map<string, FieldValue>([
+      ['x-max-length', new Typed('b', 10)],
+      ['x-big', new Typed('l', 2 ** 40)],
+      ['x-time', new Typed('T', 5)],
+      ['x-bytes', new Typed('x', Uint8Array.of(0x68, 0x69))],
+      ['x-table', new Map([['n', [new Typed('d', 1.5), new Typed('D', { scale: 1, value: 25 }), null]]])],
+    ]);
+    const declaration = { queue: 'typed', durable: true, exclusive: false, autoDelete: false, passive: false, arguments: args };
+    server.engine.connect().session.declareQueue(declaration);
+    expect(await list('name=typed&columns=arguments')).toEqual([
+      { arguments: { 'x-max-length': 10, 'x-big': 2 ** 40, 'x-time': 5, 'x-bytes': 'hi', 'x-table': { n: [1.5, 2.5, null] } } },
+    ]);
   });
   test('a column may reach into an object, and one that is not there is left out', async () => {
     expect(await list('name=q&columns=message_stats.publish,odd,__proto__.x')).toEqual([{ message_stats: { publish: 1 } }]);

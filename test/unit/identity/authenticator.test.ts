@@ -1,4 +1,5 @@
 // Logins: whose password is right, how often it may be wrong, and what is remembered.
+import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { type Account, endsOf, type Remote } from '../../../server/broker/login.ts';
 import { Authenticator } from '../../../server/identity/authenticator.ts';
@@ -12,7 +13,8 @@ const elsewhere: Remote = { name: 'elsewhere', address: '10.0.0.1', isLoopback: 
 
 class Door {
   readonly engine = new Engine();
-  readonly passwords = new Passwords();
+  /** Cheap hashes: how many there are matters here, not what one costs. */
+  readonly passwords = new Passwords(4);
   readonly authenticator = new Authenticator(this.engine.broker.users, this.passwords, this.engine.time);
 
   async add(name: string, password: string): Promise<void> {
@@ -141,6 +143,42 @@ test('a thousand who come at once with the same name and password cost one hash,
   expect(new Set(accounts.map(({ name }) => name))).toEqual(new Set(['ops']));
   const refused = await Promise.all(Array.from({ length: 1_000 }, () => door.logIn('ops', 'y').catch((error: Error) => error.message)));
   expect(new Set(refused)).toEqual(new Set(['ACCESS_REFUSED - login was refused: wrong user or password']));
+});
+
+test('an imported hash says no as slowly as no user does: each is one of those that wait', async () => {
+  const door = new Door();
+  door.engine.broker.users.put('ops', {
+    passwordHash: 'kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR',
+    hashingAlgorithm: RABBIT_SHA256,
+    tags: [],
+  });
+  const busy = Array.from({ length: 258 }, (_, n) => door.logIn(`nobody ${n}`, 'x').catch(() => undefined));
+  await expect(door.logIn('ops', 'wrong')).rejects.toThrow('too many logins at once');
+  expect((await door.logIn('ops', 'test12')).name).toBe('ops');
+  await Promise.all(busy);
+});
+
+test('guesses made at the same time count as they are made; the right password from elsewhere is not held up, nor counted', async () => {
+  const door = new Door();
+  await door.add('ops', 'right-one');
+  const guesses = Array.from({ length: 30 }, (_, n) => door.logIn('ops', `guess ${n}`, elsewhere).catch((error: Error) => error.message));
+  const answers = await Promise.all(guesses);
+  expect(answers.filter((text) => text === 'ACCESS_REFUSED - login was refused: wrong user or password')).toHaveLength(10);
+  expect(answers.filter((text) => text === 'ACCESS_REFUSED - login was refused: too many failed logins')).toHaveLength(20);
+  const other = { ...elsewhere, address: '10.0.0.2' };
+  for (let round = 0; round < 3; round++) {
+    await Promise.all(Array.from({ length: 30 }, () => door.logIn('ops', 'right-one', other)));
+    door.engine.time.advance(61_000);
+  }
+});
+
+test('an account that is logged as a whole shows no hash', async () => {
+  const door = new Door();
+  await door.add('ops', 'right-one');
+  const account = await door.logIn('ops', 'right-one');
+  expect(inspect(account, { depth: 9, showHidden: true }) + JSON.stringify(account)).not.toContain(
+    door.engine.broker.users.record('ops')?.passwordHash,
+  );
 });
 
 test('the first user is made where there is none, comes in at once, and is left alone afterwards', async () => {
