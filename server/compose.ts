@@ -10,7 +10,7 @@ import { Admissions } from './broker/admissions.ts';
 import { Broker, defaultLimits } from './broker/broker.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
 import { type Config, isGuest } from './config.ts';
-import type { HttpServer } from './http/server.ts';
+import type { ApiListener, HttpServer } from './http/server.ts';
 import { Authenticator } from './identity/authenticator.ts';
 import { installDefaultUser } from './identity/default-user.ts';
 import { Passwords } from './identity/passwords.ts';
@@ -125,9 +125,8 @@ export class Leveret implements ConnectionOwner {
   /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
   async listen(host: string, ports: Ports): Promise<Addresses> {
     if (this.#isClosed || this.#http !== undefined) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
-    const [{ HttpServer }, { apiListener }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
+    const [{ HttpServer }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
       import('./http/server.ts'),
-      import('./http/api-listener.ts'),
       import('./websocket/listener.ts'),
       import('./amqp/listener.ts'),
       import('./amqp-over-websocket.ts'),
@@ -156,7 +155,9 @@ export class Leveret implements ConnectionOwner {
     });
     const facts = { product: product.product, version: product.version, startedAt: clock.now(), listeners: () => this.#listening };
     const log = this.#logs.logFor({ connection: 0, peer: 'api' });
-    const api = apiListener({ broker, login, clock, log, hashPassword: (password) => this.#passwords.hash(password), facts }, isLoopback);
+    const options = { broker, login, clock, log, hashPassword: (password: string) => this.#passwords.hash(password), facts };
+    // Loaded when somebody asks: a broker that nobody manages starts without it.
+    const api = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(options, isLoopback);
     const server = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), clock, api);
     try {
       const http = await server.listen(host, ports.http);

@@ -70,7 +70,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
 export function createBroker(options: BrokerOptions = {}): EmbeddedBroker {
   checkOptions(options);
   const { dataDir, origins, user, password, onFault } = options;
-  const config = configOf({ origins, user, password, 'data-dir': dataDir });
+  const config = configOf({ origins, user, password, 'data-dir': dataDir, memory: dataDir === undefined });
   const logs = logsTo(options.log);
   const clock = new SystemClock();
   const messageLog = dataDir === undefined ? new MemoryLog() : durableLog(dataDir, config, { clock, notices: logs.notices });

@@ -23,8 +23,10 @@ export class HttpServer {
   readonly #clock: Clock;
   readonly #sockets = new Set<Socket>();
   #hasEnded = false;
+  #api: Promise<ApiListener> | undefined;
 
-  constructor(upgrade: Upgrade, clock: Clock, api?: ApiListener) {
+  /** `api` makes what answers under /api: at the first such request. */
+  constructor(upgrade: Upgrade, clock: Clock, api?: () => Promise<ApiListener>) {
     this.#clock = clock;
     this.#server = createServer(
       {
@@ -34,8 +36,10 @@ export class HttpServer {
         connectionsCheckingInterval: CHECK_MS,
         noDelay: true,
       },
-      (request, response) =>
-        api !== undefined && pathOf(request).startsWith('/api/') ? api(request, response) : answer(request, response),
+      (request, response) => {
+        if (api === undefined || !pathOf(request).startsWith('/api/')) answer(request, response);
+        else void (this.#api ??= api()).then((listener) => listener(request, response));
+      },
     );
     this.#server.once('close', () => {
       this.#hasEnded = true;

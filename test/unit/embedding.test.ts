@@ -1,5 +1,6 @@
 // The broker inside a user's own process: in memory or in a directory, on a port, and gone without a trace.
 
+import { createHook } from 'node:async_hooks';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,6 +11,7 @@ import { connect as connectAmqp } from 'amqplib';
 import { connect } from 'leveret-client';
 import { afterAll, describe, expect, test } from 'vitest';
 import { createBroker } from '../../server/index.ts';
+import { DataDirectory } from '../support/data-directory.ts';
 
 test('connect() is a client over memory, on the same broker as those on the port', async () => {
   await using broker = createBroker();
@@ -131,6 +133,20 @@ test('an option that there is none of is refused with the nearest one: a misspel
   expect(() => plain({ datadir: './data' })).toThrow("createBroker: no option 'datadir': did you mean 'dataDir'?");
   expect(() => plain({ memory: true })).toThrow("createBroker: no option 'memory'; there are dataDir, ");
   for (const options of [null, './data']) expect(() => plain(options)).toThrow('createBroker: its options are an object');
+});
+
+test.each([
+  ['in memory hashes no password, for nobody could read the hash again', false, 0],
+  ["that keeps its data hashes the first user's once", true, 1],
+])('a broker %s', async (_what, isKept, hashes) => {
+  let count = 0;
+  const hook = createHook({ init: (_id, type) => void (type === 'SCRYPTREQUEST' && count++) }).enable();
+  using directory = new DataDirectory();
+  const broker = isKept ? createBroker({ dataDir: directory.path }) : createBroker();
+  await (await broker.connect()).close();
+  await broker.close();
+  hook.disable();
+  expect(count).toBe(hashes);
 });
 
 test('without a data directory nothing is written', async () => {
