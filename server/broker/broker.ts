@@ -10,10 +10,12 @@ import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, 
 import { Alarms } from './alarms.ts';
 import { Connections } from './connections.ts';
 import type { DeadLetters } from './dead-letter.ts';
+import { DeadLetterCycles } from './dead-letter-cycles.ts';
 import { Schedule } from './expiry.ts';
 import { HiddenQueues } from './hidden-queues.ts';
 import type { Account } from './login.ts';
 import { generateName } from './names.ts';
+import { Policies } from './policies.ts';
 import { Queue } from './queue.ts';
 import { QueueNumbers } from './queue-numbers.ts';
 import { Records } from './records.ts';
@@ -79,8 +81,6 @@ interface Waiting {
   readonly done: () => void;
 }
 
-const TOLD_CYCLES_MAX = 1_000; // cycles that the log tells of
-
 export class Broker implements LogListener {
   readonly log: MessageLog;
   readonly clock: Clock;
@@ -94,6 +94,8 @@ export class Broker implements LogListener {
   readonly hiddenQueues = new HiddenQueues(this);
   readonly records = new Records((definition) => this.#define(definition));
   readonly users = new Users(this.records);
+  readonly policies = new Policies(this.records, (name) => this.vhosts.get(name));
+  readonly deadLetterCycles: DeadLetterCycles;
   readonly vhosts: Vhosts;
   readonly connections: Connections;
   /** Sessions with publishes that are not confirmed yet. */
@@ -112,7 +114,6 @@ export class Broker implements LogListener {
   #touchedDeadLetters: DeadLetters[] = [];
   #touchedSessions: Session[] = [];
   #waiting: Waiting[] = [];
-  readonly #toldCycles = new Set<string>();
   #isTurnDeferred = false;
   #isCommitting = false;
   /** 0: not asked yet in this turn. */
@@ -135,6 +136,7 @@ export class Broker implements LogListener {
       this.wake();
     });
     this.router = new Router(options.notices);
+    this.deadLetterCycles = new DeadLetterCycles(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
     this.vhosts = new Vhosts(this.records, {
       create: (name) => this.#createVhost(name),
@@ -364,25 +366,14 @@ export class Broker implements LogListener {
     return generateName('', this.#random);
   }
 
-  /** Told once for each pair of queues; the source counts every message. */
-  deadLetterCycle(from: Queue, to: Queue): void {
-    const cycle = `${from.number}>${to.number}`;
-    if (this.#toldCycles.has(cycle) || this.#toldCycles.size >= TOLD_CYCLES_MAX) return;
-    this.#toldCycles.add(cycle);
-    this.notices.notice({
-      kind: 'dead-letter.cycle',
-      severity: 'warn',
-      text: 'message dropped: it has been dead-lettered in a cycle without a reject',
-      fields: { queue: from.name, target: to.name },
-    });
-  }
-
   #createVhost(name: string): Vhost {
     return new Vhost(name, {
       random: this.#random,
       createQueue: (vhost: Vhost, queueName: string, options: QueueOptions): Queue => this.#createQueue(vhost, queueName, options),
       define: (definition: Definition): void => this.#define(definition),
       admitQueue: (count) => this.vhosts.admitQueue(name, count),
+      defaultQueueType: () => this.vhosts.defaultQueueType(name),
+      declared: (vhost, destination) => this.policies.apply(vhost, destination),
     });
   }
 

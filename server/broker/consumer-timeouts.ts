@@ -29,6 +29,11 @@ export class ConsumerTimeouts {
     if (consumer.timeoutMs !== Number.POSITIVE_INFINITY) this.#broker.schedule.setBy(this.#alarm, now + consumer.timeoutMs);
   }
 
+  /** What is out may be due earlier than the alarm says. */
+  changed(): void {
+    if (!this.#isEnded) this.#broker.schedule.setBy(this.#alarm, this.#broker.now());
+  }
+
   /** Whether a settle of `tag`, which is not open, comes late and not twice. */
   forgives(tag: number): boolean {
     return this.#late.delete(tag);

@@ -24,6 +24,13 @@ export interface ConsumeOptions {
   readonly arguments: FieldTable;
 }
 
+/** What arguments, queue and broker come to. */
+export interface ConsumerTerms {
+  readonly timeoutMs: number;
+  readonly askedTimeoutMs: number | undefined;
+  readonly priority: number;
+}
+
 /** Where a consumer stands in its queue's roster. */
 export const Standing = {
   /** In a lane: may be chosen. */
@@ -48,13 +55,15 @@ export class Consumer {
   readonly prefetch: number;
   readonly priority: number;
   /** How long a delivery may stay unacked; Infinity = for ever. */
-  readonly timeoutMs: number;
+  timeoutMs: number;
+  /** What its own arguments say. */
+  readonly askedTimeoutMs: number | undefined;
   unackedCount = 0;
   /** Number.POSITIVE_INFINITY when it has no limit. */
   credit: number;
   standing: Standing = Standing.Ready;
 
-  constructor(session: Session, queue: Queue, tag: string, settings: { timeoutMs: number; priority: number }, options: ConsumeOptions) {
+  constructor(session: Session, queue: Queue, tag: string, settings: ConsumerTerms, options: ConsumeOptions) {
     this.session = session;
     this.queue = queue;
     this.handle = options.handle;
@@ -64,6 +73,7 @@ export class Consumer {
     this.prefetch = options.noAck ? 0 : options.prefetch;
     this.priority = settings.priority;
     this.timeoutMs = settings.timeoutMs;
+    this.askedTimeoutMs = settings.askedTimeoutMs;
     this.credit = options.credit ?? Number.POSITIVE_INFINITY;
   }
 

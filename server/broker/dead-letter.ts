@@ -14,6 +14,7 @@ import { Append, MessageFlag, REFUSED, type ReadWaiter, Stored, View } from '../
 import type { Broker } from './broker.ts';
 import { Alarm } from './expiry.ts';
 import type { Queue } from './queue.ts';
+import type { QueueSettings } from './queue-arguments.ts';
 import { Route } from './router.ts';
 
 export type DeathReason = 'rejected' | 'expired' | 'maxlen' | 'delivery_limit';
@@ -41,12 +42,15 @@ export class DeadLetters implements ReadWaiter {
   readonly #route = new Route();
   readonly #append = new Append();
   readonly #stored = new Stored();
+  /** Where what died went last: it still goes there when a policy takes the exchange away. */
+  #target: Pick<QueueSettings, 'deadLetterExchange' | 'deadLetterRoutingKey'>;
   #isReading = false;
   #isMissingTold = false;
 
   constructor(broker: Broker, queue: Queue) {
     this.#broker = broker;
     this.#queue = queue;
+    this.#target = queue.settings;
   }
 
   get size(): number {
@@ -54,6 +58,7 @@ export class DeadLetters implements ReadWaiter {
   }
 
   push(stored: Stored, reason: DeathReason): void {
+    this.#target = this.#queue.settings;
     this.#waiting.push({ stored: new Stored().copyFrom(stored), reason, diedAt: this.#broker.now() });
     this.#broker.touchDeadLetters(this);
   }
@@ -105,7 +110,7 @@ export class DeadLetters implements ReadWaiter {
   /** False: a target refused, and the letter is one that waits. */
   #send(letter: DeadLetter): boolean {
     const queue = this.#queue;
-    const { deadLetterExchange, deadLetterRoutingKey } = queue.settings;
+    const { deadLetterExchange, deadLetterRoutingKey } = queue.settings.deadLetterExchange === undefined ? this.#target : queue.settings;
     const exchange = queue.vhost.exchanges.get(deadLetterExchange ?? '');
     if (exchange === undefined) {
       this.#tellMissing(deadLetterExchange ?? '');
@@ -143,7 +148,7 @@ export class DeadLetters implements ReadWaiter {
     return queues.filter((target) => {
       const visited = deaths.findIndex((death) => death.queue === target.name);
       const isCycle = visited >= 0 && !deaths.slice(0, visited + 1).some((death) => death.reason === 'rejected');
-      if (isCycle) this.#broker.deadLetterCycle(this.#queue, target);
+      if (isCycle) this.#broker.deadLetterCycles.tell(this.#queue, target);
       return !isCycle;
     });
   }

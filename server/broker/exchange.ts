@@ -12,6 +12,7 @@ import { HeadersMatcher } from './matchers/headers.ts';
 import type { Bound, Matcher } from './matchers/matcher.ts';
 import { TopicMatcher } from './matchers/topic.ts';
 import { describe } from './names.ts';
+import { alternateIn, type EffectivePolicy, NO_POLICY } from './policy-definition.ts';
 import type { Queue } from './queue.ts';
 import { checkArgumentEquivalent, checkFieldEquivalent } from './queue-arguments.ts';
 
@@ -63,7 +64,8 @@ export class Exchange {
   readonly internal: boolean;
   readonly arguments: FieldTable;
   /** Where messages go that nothing here matches. */
-  readonly alternate: string | undefined;
+  alternate: string | undefined;
+  policy: EffectivePolicy = NO_POLICY;
   readonly matcher: Matcher<Destination>;
   /** Bindings with this exchange as their source, by identity. */
   readonly outgoing = new Map<string, Binding>();
@@ -88,6 +90,12 @@ export class Exchange {
 
   get boundCount(): number {
     return this.#boundCount;
+  }
+
+  /** Another policy holds for it. The argument goes before it; the default exchange has no alternate, as in RabbitMQ. */
+  follow(policy: EffectivePolicy): void {
+    this.policy = policy;
+    if (!this.arguments.has('alternate-exchange') && this.name !== '') this.alternate = alternateIn(policy.definition);
   }
 
   /** Throws 406 unless this is what `requested` asks for. Of the arguments only the alternate exchange counts. */

@@ -56,7 +56,12 @@ export class HeldPublishes {
   /** Lets in what fits now. */
   admit(now: number): void {
     for (let held = this.#waiting.peek(); held !== undefined; held = this.#waiting.peek()) {
-      if (!this.#queue.hasRoom(held.stored.bodyBytes, now)) return;
+      if (!this.#queue.hasRoom(held.stored.bodyBytes, now)) {
+        if (this.mayWait(held.stored.bodyBytes)) return;
+        this.#waiting.shift(); // a policy has made the queue smaller than this one
+        this.#refuse(held, refusedByLength(this.#queue));
+        continue;
+      }
       this.#waiting.shift();
       held.stored.deadline = this.#queue.deadlineFor(held.expirationMs, now);
       this.#queue.enqueue(held.stored, now);

@@ -41,6 +41,13 @@ export function checkNotReserved(kind: NamedKind, name: string): void {
   });
 }
 
+/** Of what somebody declares; RabbitMQ too refuses to declare an existing amq.gen- queue by its name. Answers the name. */
+export function checkNewName(kind: NamedKind, name: string): string {
+  checkName(kind, name);
+  checkNotReserved(kind, name);
+  return name;
+}
+
 export function checkKey(key: string): void {
   if (key.length * 3 <= SHORT_STRING_BYTES_MAX || utf8Length(key) <= SHORT_STRING_BYTES_MAX) return;
   throw new AmqpError(ReplyCode.PreconditionFailed, `binding key '${key.slice(0, 32)}...' is longer than ${SHORT_STRING_BYTES_MAX} bytes`, {

@@ -8,11 +8,14 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import { canonicalValue, integerOf, printValue, typeName } from './field-values.ts';
 import { describe } from './names.ts';
+import { isQueueType, type QueueShape, type QueueType } from './queue-type.ts';
 
-export type QueueType = 'classic' | 'quorum' | 'stream';
-export type Overflow = 'drop-head' | 'reject-publish' | 'reject-publish-dlx' | 'block';
-export type ConsumerTimeoutAction = 'requeue' | 'cancel' | 'close';
-export type CountNack = '4.3' | 'all';
+export const OVERFLOWS = ['drop-head', 'reject-publish', 'reject-publish-dlx', 'block'] as const;
+export type Overflow = (typeof OVERFLOWS)[number];
+export const CONSUMER_TIMEOUT_ACTIONS = ['requeue', 'cancel', 'close'] as const;
+export type ConsumerTimeoutAction = (typeof CONSUMER_TIMEOUT_ACTIONS)[number];
+export const COUNT_NACKS = ['4.3', 'all'] as const;
+export type CountNack = (typeof COUNT_NACKS)[number];
 
 export interface QueueSettings {
   readonly type: QueueType;
@@ -41,20 +44,12 @@ export interface QueueSettings {
   readonly maxMessageBytes: number;
 }
 
-/** What two declarations of one queue must agree on. */
-export interface QueueShape {
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly exclusiveOwner: object | undefined;
-  readonly arguments: FieldTable;
-}
-
 export interface QueuePlace {
   readonly queue: string;
   readonly vhost: string;
 }
 
-const TEN_YEARS_MS = 315_360_000_000; // RabbitMQ's bound on every expiry
+export const TEN_YEARS_MS = 315_360_000_000; // RabbitMQ's bound on every expiry
 const PRIORITY_MAX = 255; // AMQP: priority is an octet
 const QUORUM_PRIORITY_MAX = 31; // RabbitMQ 4.x: 32 levels
 const QUORUM_DEFAULT_PRIORITY = 4; // RabbitMQ 4.x
@@ -99,7 +94,7 @@ export function readQueueSettings(args: FieldTable, place: QueuePlace): QueueSet
     expiresMs,
     maxLength,
     maxLengthBytes,
-    overflow: reader.choice('x-overflow', ['drop-head', 'reject-publish', 'reject-publish-dlx', 'block'], 'drop-head', 'invalid_overflow'),
+    overflow: reader.choice('x-overflow', OVERFLOWS, 'drop-head', 'invalid_overflow'),
     blockTimeoutMs: reader.milliseconds('x-block-timeout', Number.POSITIVE_INFINITY),
     maxPriority,
     defaultPriority: isQuorum ? Math.min(QUORUM_DEFAULT_PRIORITY, maxPriority) : 0,
@@ -110,11 +105,11 @@ export function readQueueSettings(args: FieldTable, place: QueuePlace): QueueSet
     consumerTimeoutMs: reader.positiveMs('x-consumer-timeout', undefined),
     consumerTimeoutAction: reader.choice(
       'x-consumer-timeout-action',
-      ['requeue', 'cancel', 'close'],
+      CONSUMER_TIMEOUT_ACTIONS,
       'requeue',
       'invalid_consumer_timeout_action',
     ),
-    countNack: reader.choice('x-count-nack', ['4.3', 'all'], isQuorum ? '4.3' : 'all', 'invalid_count_nack'),
+    countNack: reader.choice('x-count-nack', COUNT_NACKS, isQuorum ? '4.3' : 'all', 'invalid_count_nack'),
     maxMessageBytes: reader.count('x-max-message-bytes', Number.POSITIVE_INFINITY),
   };
 }
@@ -210,7 +205,7 @@ class ArgumentReader {
   queueType(): QueueType {
     const value = this.#text('x-queue-type');
     if (value === undefined) return 'classic';
-    if (value === 'classic' || value === 'quorum' || value === 'stream') return value;
+    if (isQueueType(value)) return value;
     throw this.#invalid('x-queue-type', `"unsupported queue type '${value}'"`);
   }
 

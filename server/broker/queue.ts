@@ -14,16 +14,17 @@ import type { Broker } from './broker.ts';
 import type { Consumer } from './consumer.ts';
 import { DeadLetters, type DeathReason } from './dead-letter.ts';
 import type { Binding } from './exchange.ts';
-import { Alarm, MessageDeadlines } from './expiry.ts';
-import { HeldPublishes } from './held-publishes.ts';
-import type { QueueSettings } from './queue-arguments.ts';
+import { HeldPublishes, refusedByLength } from './held-publishes.ts';
+import { Idleness } from './idleness.ts';
+import { type EffectivePolicy, NO_POLICY, withDefinition } from './policy-definition.ts';
+import { type QueueSettings, readQueueSettings } from './queue-arguments.ts';
+import { ReadyDeadlines } from './ready-deadlines.ts';
 import { ReadyLevels } from './ready-levels.ts';
 import { Roster } from './roster.ts';
 import type { Vhost } from './vhost.ts';
 
-/** Messages that one queue hands out, or lets expire, before other queues have their turn. */
+/** Messages that one queue hands out before other queues have their turn. */
 const ROUND_MESSAGES_MAX = 2_000;
-const EXPIRE_MESSAGES_MAX = 10_000;
 
 export interface QueueIdentity {
   readonly name: string;
@@ -45,15 +46,17 @@ export class Queue implements ReadWaiter {
   readonly autoDelete: boolean;
   readonly exclusiveOwner: object | undefined;
   readonly arguments: FieldTable;
-  readonly settings: QueueSettings;
   readonly isTap: boolean;
   readonly bindings = new Set<Binding>();
   readonly vhost: Vhost;
   readonly roster: Roster;
-  /** What died here and has not left yet; undefined without a dead-letter exchange. */
-  readonly deadLetters: DeadLetters | undefined;
+  /** What the arguments say, and the policies over them. */
+  settings: QueueSettings;
+  policy: EffectivePolicy = NO_POLICY;
+  /** What died here and has not left yet; undefined where there never was a dead-letter exchange. */
+  deadLetters: DeadLetters | undefined;
   /** Publishes that wait for room (x-overflow: block). */
-  readonly held: HeldPublishes | undefined;
+  held: HeldPublishes | undefined;
   readonly counts: QueueCounts = {
     published: 0,
     delivered: 0,
@@ -75,20 +78,16 @@ export class Queue implements ReadWaiter {
 
   readonly #broker: Broker;
   readonly #ready = new ReadyLevels();
-  readonly #lengthMax: number;
-  readonly #bytesMax: number;
-  readonly #isLimited: boolean;
+  #lengthMax = Number.POSITIVE_INFINITY;
+  #bytesMax = Number.POSITIVE_INFINITY;
+  #isLimited = false;
   #nextSeq = 1;
   /** The #nextSeq that the log was told of. */
   #definedSeq = 1;
   #isReading = false;
-  /** The latest deadline that was restored. */
-  #restoredDeadline = 0;
-  #deadlines: MessageDeadlines | undefined;
-  readonly #deadlineAlarm = new Alarm((now) => this.#expireDue(now));
-  readonly #idleAlarm = new Alarm((now) => this.#checkIdle(now));
-  #usedAt = 0;
   readonly #stored = new Stored();
+  readonly #deadlines: ReadyDeadlines;
+  readonly #idleness: Idleness;
   readonly #view = new View();
 
   constructor(broker: Broker, vhost: Vhost, identity: QueueIdentity) {
@@ -103,11 +102,9 @@ export class Queue implements ReadWaiter {
     this.settings = identity.settings;
     this.isTap = identity.isTap;
     this.roster = new Roster(identity.settings.singleActiveConsumer);
-    this.deadLetters = identity.settings.deadLetterExchange === undefined ? undefined : new DeadLetters(broker, this);
-    this.held = identity.settings.overflow === 'block' ? new HeldPublishes(broker, this) : undefined;
-    this.#lengthMax = identity.settings.maxLength;
-    this.#bytesMax = identity.settings.maxLengthBytes;
-    this.#isLimited = this.#lengthMax !== Number.POSITIVE_INFINITY || this.#bytesMax !== Number.POSITIVE_INFINITY;
+    this.#deadlines = new ReadyDeadlines(broker.schedule, this.#ready, this.#stored, () => this.#expire());
+    this.#idleness = new Idleness(broker, this);
+    this.#takeSettings();
     this.used();
   }
 
@@ -148,13 +145,13 @@ export class Queue implements ReadWaiter {
   /** Takes in a message that the log has; `deadline` comes from deadlineFor(.., now). */
   enqueue(stored: Stored, now: number): void {
     this.counts.published++;
-    if (stored.deadline !== 0 && stored.deadline <= now) this.#expireDue(now); // so that the dispatch below meets this one alone
+    if (stored.deadline !== 0 && stored.deadline <= now) this.#deadlines.expireDue(now); // so that the dispatch below meets this one alone
     this.#ready.push(stored);
     if (stored.deadline !== 0) {
-      this.#watch(stored, stored.deadline < now + this.settings.messageTtlMs);
+      this.#deadlines.arrived(stored, this.settings.messageTtlMs, now);
       if (stored.deadline <= now) {
         this.dispatch(now - 1); // TTL 0: a consumer that is ready gets it, nobody else
-        this.#expireDue(now);
+        this.#deadlines.expireDue(now);
       }
     }
     if (this.#isLimited) this.#dropOverflow(now);
@@ -171,15 +168,12 @@ export class Queue implements ReadWaiter {
   restore(stored: Stored): void {
     this.counts.published++;
     this.continueAt(stored.seq + 1);
-    if (stored.deliveryCount > this.settings.deliveryLimit && this.deadLetters !== undefined) {
-      this.deadLetters.push(stored, 'delivery_limit'); // it waited to leave when the broker was closed
+    if (stored.deliveryCount > this.settings.deliveryLimit && this.settings.deadLetterExchange !== undefined) {
+      this.#bury(stored, 'delivery_limit'); // it waited to leave when the broker was closed
       return;
     }
     this.#ready.push(stored);
-    if (stored.deadline === 0) return;
-    // with a TTL for the queue deadlines mostly come in order, and a backlog of millions must not stand in a heap
-    this.#watch(stored, this.settings.messageTtlMs === Number.POSITIVE_INFINITY || stored.deadline < this.#restoredDeadline);
-    this.#restoredDeadline = Math.max(this.#restoredDeadline, stored.deadline);
+    this.#deadlines.restored(stored, this.settings.messageTtlMs, this.#broker.now());
   }
 
   /** No message gets a seq below this one. */
@@ -282,7 +276,7 @@ export class Queue implements ReadWaiter {
       return;
     }
     this.#ready.giveBack(stored);
-    if (stored.deadline !== 0) this.#watch(stored, true);
+    if (stored.deadline !== 0) this.#deadlines.returned(stored);
     this.#broker.touch(this);
   }
 
@@ -319,10 +313,7 @@ export class Queue implements ReadWaiter {
 
   /** Keeps x-expires away: a declare, a get, a consumer that leaves. */
   used(): void {
-    const { expiresMs } = this.settings;
-    if (expiresMs === Number.POSITIVE_INFINITY) return;
-    this.#usedAt = this.#broker.now();
-    this.#broker.schedule.setBy(this.#idleAlarm, this.#usedAt + expiresMs);
+    this.#idleness.used();
   }
 
   /** Drops what is ready; answers how many. */
@@ -330,6 +321,19 @@ export class Queue implements ReadWaiter {
     const count = this.#dropReady();
     this.counts.purged += count;
     return count;
+  }
+
+  /** Another policy holds for it: at once, for what is here too. RabbitMQ differs: a limit that comes with reject-publish drops first. */
+  follow(policy: EffectivePolicy): void {
+    const before = this.settings;
+    this.policy = policy;
+    this.settings = readQueueSettings(withDefinition(this.arguments, policy.definition), { queue: this.name, vhost: this.vhost.name });
+    if (this.settings.messageTtlMs !== before.messageTtlMs) this.#deadlines.ttlChanged();
+    this.#takeSettings();
+    if (this.settings.expiresMs !== before.expiresMs) this.#idleness.changed();
+    if (this.settings.consumerTimeoutMs !== before.consumerTimeoutMs)
+      for (const consumer of this.roster.consumers) consumer.session.consumerTimeoutChanged(consumer);
+    this.enforceLimits(this.#broker.now());
   }
 
   /** The vhost has forgotten this queue: consumers are told, what is ready is dropped (never dead-lettered). Answers how many were ready. */
@@ -340,8 +344,8 @@ export class Queue implements ReadWaiter {
       this.roster.remove(consumer);
       consumer.session.consumerLost(consumer, reason);
     }
-    this.#broker.schedule.clear(this.#deadlineAlarm);
-    this.#broker.schedule.clear(this.#idleAlarm);
+    this.#deadlines.end();
+    this.#idleness.end();
     this.deadLetters?.drop();
     this.held?.refuseAll(new AmqpError(ReplyCode.NotFound, `no queue '${this.name}' in vhost '${this.vhost.name}'`, { queue: this.name }));
     return this.#dropReady();
@@ -376,7 +380,7 @@ export class Queue implements ReadWaiter {
   #dropReady(): number {
     const { count } = this.#ready;
     this.#ready.clear((stored) => this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags));
-    this.#deadlines?.clear();
+    this.#deadlines.clear();
     if (this.held !== undefined) this.#broker.touch(this);
     this.#broker.wake(); // the memory alarm may be over
     return count;
@@ -384,7 +388,7 @@ export class Queue implements ReadWaiter {
 
   /** The message left its place for `reason`: on to the dead-letter exchange, or gone. */
   #bury(stored: Stored, reason: DeathReason): void {
-    if (this.deadLetters !== undefined) {
+    if (this.deadLetters !== undefined && this.settings.deadLetterExchange !== undefined) {
       this.deadLetters.push(stored, reason);
       return;
     }
@@ -392,45 +396,24 @@ export class Queue implements ReadWaiter {
     this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags);
   }
 
-  // Time.
-
-  /** `isOwn`: the deadline may be earlier than one that stands before it. */
-  #watch(stored: Stored, isOwn: boolean): void {
-    if (isOwn) {
-      this.#deadlines ??= new MessageDeadlines();
-      this.#deadlines.add(stored.deadline, stored.seq, stored.priority);
-      this.#deadlines.sweep(this.#ready.count, ({ priority, seq }) => this.#ready.has(priority, seq));
-    }
-    this.#broker.schedule.setBy(this.#deadlineAlarm, stored.deadline);
-  }
-
-  #expireDue(now: number): void {
-    const stored = this.#stored;
-    let left = EXPIRE_MESSAGES_MAX;
-    left -= this.#ready.takeDue(now, left, stored, () => this.#expire(stored));
-    for (; left > 0; left--) {
-      const due = this.#deadlines?.popDue(now);
-      if (due === undefined) break;
-      if (this.#ready.take(due.priority, due.seq, stored)) this.#expire(stored);
-    }
-    const next = left === 0 ? now + 1 : this.#nextDeadline();
-    if (next !== 0) this.#broker.schedule.set(this.#deadlineAlarm, next);
-  }
-
-  #expire(stored: Stored): void {
+  #expire(): void {
     this.#left();
-    this.#bury(stored, 'expired');
+    this.#bury(this.#stored, 'expired');
   }
 
-  #nextDeadline(): number {
-    const [own, head] = [this.#deadlines?.first ?? 0, this.#ready.headDeadline()];
-    return own === 0 || head === 0 ? own + head : Math.min(own, head);
-  }
-
-  #checkIdle(now: number): void {
-    const { expiresMs } = this.settings;
-    if (this.roster.count > 0) return; // the last consumer's leaving sets the alarm again
-    if (now - this.#usedAt >= expiresMs) this.vhost.removeQueue(this, 'queue expired');
-    else this.#broker.schedule.set(this.#idleAlarm, this.#usedAt + expiresMs);
+  /** Makes ready what the settings ask for. */
+  #takeSettings(): void {
+    const { maxLength, maxLengthBytes, deadLetterExchange, overflow } = this.settings;
+    this.#lengthMax = maxLength;
+    this.#bytesMax = maxLengthBytes;
+    this.#isLimited = maxLength !== Number.POSITIVE_INFINITY || maxLengthBytes !== Number.POSITIVE_INFINITY;
+    if (deadLetterExchange !== undefined) this.deadLetters ??= new DeadLetters(this.#broker, this);
+    if (overflow === 'block') this.held ??= new HeldPublishes(this.#broker, this);
+    const { held } = this;
+    if (held === undefined) return;
+    held.admit(this.#broker.now()); // there may be more room, or less than a message that waits would need
+    if (overflow === 'block') return;
+    held.refuseAll(refusedByLength(this));
+    this.held = undefined;
   }
 }

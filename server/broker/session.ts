@@ -23,7 +23,7 @@ import { Transaction } from './transaction.ts';
 import { Delivery, Unacked } from './unacked.ts';
 import type { Vhost } from './vhost.ts';
 
-const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, priority: 0 };
+const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, askedTimeoutMs: undefined, priority: 0 };
 
 export class Session extends Topology {
   readonly id: string;
@@ -196,7 +196,8 @@ export class Session extends Topology {
       queue,
       tag,
       {
-        timeoutMs: asked.timeoutMs ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs,
+        timeoutMs: this.#timeoutOf(queue, asked.timeoutMs),
+        askedTimeoutMs: asked.timeoutMs,
         priority: asked.priority ?? options.priority,
       },
       options,
@@ -204,6 +205,16 @@ export class Session extends Topology {
     this.#consumers.set(tag, consumer);
     queue.addConsumer(consumer);
     return consumer;
+  }
+
+  /** A policy gives its queue another timeout: for what is out too. */
+  consumerTimeoutChanged(consumer: Consumer): void {
+    consumer.timeoutMs = this.#timeoutOf(consumer.queue, consumer.askedTimeoutMs);
+    this.#timeouts.changed();
+  }
+
+  #timeoutOf(queue: Queue, askedMs: number | undefined): number {
+    return askedMs ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs;
   }
 
   cancel(consumer: Consumer): void {

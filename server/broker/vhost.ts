@@ -10,9 +10,11 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Definition, Random } from '../ports.ts';
 import { bindingDefinition, DefinitionReader, exchangeDefinition, isDefined, queueDefinition } from './definitions.ts';
 import { Binding, createMatcher, type Destination, Exchange, incomingOf } from './exchange.ts';
-import { checkKey, checkName, checkNotReserved, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
+import { checkKey, checkNewName, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
+import { predeclaredExchanges } from './predeclared.ts';
 import type { Queue } from './queue.ts';
 import { checkEquivalent, checkProperties, type QueueSettings, readQueueSettings, resourceLocked } from './queue-arguments.ts';
+import { type QueueType, withQueueType } from './queue-type.ts';
 import { RouteCache } from './route-cache.ts';
 import type { ExchangeDeclaration, QueueDeclaration } from './topology.ts';
 
@@ -32,18 +34,11 @@ export interface VhostPorts {
   define(definition: Definition): void;
   /** Throws 406 when one more beside `count` would be too many. */
   admitQueue(count: number): void;
+  /** Of queues that are declared without x-queue-type; undefined: classic. */
+  defaultQueueType(): QueueType | undefined;
+  /** It is in its vhost's map, and policies may hold for it. */
+  declared(vhost: Vhost, destination: Destination): void;
 }
-
-/** Name and type of what every vhost has. The default exchange matches taps only: queues are found by their name. */
-const PREDECLARED: readonly (readonly [name: string, type: string])[] = [
-  ['', 'topic'],
-  ['amq.direct', 'direct'],
-  ['amq.fanout', 'fanout'],
-  ['amq.topic', 'topic'],
-  ['amq.headers', 'headers'],
-  ['amq.match', 'headers'],
-  ['amq.rabbitmq.trace', 'topic'],
-];
 
 export class Vhost {
   readonly name: string;
@@ -60,11 +55,7 @@ export class Vhost {
   constructor(name: string, ports: VhostPorts) {
     this.name = name;
     this.#ports = ports;
-    for (const [exchange, type] of PREDECLARED) {
-      const internal = exchange === 'amq.rabbitmq.trace';
-      const options = { type, durable: true, autoDelete: false, internal, arguments: new Map() };
-      this.exchanges.set(exchange, new Exchange(exchange, options, name));
-    }
+    for (const exchange of predeclaredExchanges(name)) this.exchanges.set(exchange.name, exchange);
     const defaultExchange = this.exchanges.get('');
     invariant(defaultExchange !== undefined, 'the default exchange is predeclared');
     this.defaultExchange = defaultExchange;
@@ -82,8 +73,7 @@ export class Vhost {
       existing.checkEquivalent(declaration, this.name);
       return existing;
     }
-    checkName('exchange', name);
-    checkNotReserved('exchange', name);
+    checkNewName('exchange', name);
     const exchange = new Exchange(name, declaration, this.name);
     this.#addExchange(exchange);
     if (exchange.durable) this.#ports.define(exchangeDefinition(this.name, exchange));
@@ -130,17 +120,23 @@ export class Vhost {
 
   /** An existing queue is compared and answered; that it was used is for the caller to note. */
   declareQueue(declaration: QueueDeclaration, owner: object): Queue {
-    const { durable, exclusive, autoDelete, arguments: args } = declaration;
+    const { durable, exclusive, autoDelete } = declaration;
     if (declaration.passive) return this.findQueue(declaration.queue, owner);
-    const shape = { durable: durable && !exclusive, autoDelete, exclusiveOwner: exclusive ? owner : undefined, arguments: args };
-    const name = declaration.queue === '' ? this.#freshName() : checkedQueueName(declaration.queue);
+    const name = declaration.queue === '' ? this.#freshName() : checkNewName('queue', declaration.queue);
     const place = { queue: name, vhost: this.name };
     const existing = this.queues.get(name);
+    const asked = {
+      durable: durable && !exclusive,
+      autoDelete,
+      exclusiveOwner: exclusive ? owner : undefined,
+      arguments: declaration.arguments,
+    };
+    const shape = withQueueType(asked, this.#ports.defaultQueueType(), existing);
     if (existing !== undefined) {
       checkEquivalent(existing, shape, place);
       return existing;
     }
-    const settings = readQueueSettings(args, place);
+    const settings = readQueueSettings(shape.arguments, place);
     checkProperties(settings.type, shape, place);
     this.#ports.admitQueue(this.queues.size);
     const queue = this.#ports.createQueue(this, name, { ...shape, settings, number: undefined });
@@ -323,6 +319,7 @@ export class Vhost {
 
   #addExchange(exchange: Exchange): void {
     this.exchanges.set(exchange.name, exchange);
+    this.#ports.declared(this, exchange);
     this.version++;
   }
 
@@ -330,6 +327,7 @@ export class Vhost {
     this.queues.set(queue.name, queue);
     const owner = queue.exclusiveOwner;
     if (owner !== undefined) this.#exclusive.set(owner, (this.#exclusive.get(owner) ?? new Set()).add(queue));
+    this.#ports.declared(this, queue);
     this.version++;
   }
 
@@ -388,11 +386,4 @@ export class Vhost {
   #describe(kind: NamedKind, name: string): string {
     return describe(kind, name, this.name);
   }
-}
-
-/** RabbitMQ too refuses to declare an existing amq.gen- queue by its name. */
-function checkedQueueName(name: string): string {
-  checkName('queue', name);
-  checkNotReserved('queue', name);
-  return name;
 }

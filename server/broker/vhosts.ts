@@ -8,6 +8,7 @@ import type { JsonObject } from '../../shared/protocol/control.ts';
 import { utf8Length } from '../../shared/text.ts';
 import type { Definition } from '../ports.ts';
 import type { Account } from './login.ts';
+import { isQueueType, type QueueType } from './queue-type.ts';
 import type { Records } from './records.ts';
 import type { Vhost } from './vhost.ts';
 
@@ -61,6 +62,12 @@ export class Vhosts {
   limit(vhost: string, limit: 'max-connections' | 'max-queues'): number {
     const max = this.#records.get('vhost-limits', [vhost])?.[limit];
     return typeof max === 'number' ? max : -1;
+  }
+
+  /** Of queues that are declared without x-queue-type. */
+  defaultQueueType(vhost: string): QueueType | undefined {
+    const type = this.#records.get('vhost', [vhost])?.['default_queue_type'];
+    return isQueueType(type) ? type : undefined;
   }
 
   /** Throws 406 when one more queue beside `count` would be too many. */

@@ -5,11 +5,11 @@
 
 import { encodeContent } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { globMatcher } from '../../shared/glob.ts';
 import type { Answer, Filled, OperationName } from '../../shared/protocol/control.ts';
 import { bodyFromJson, propertiesFromJson, tableFromJson, tableToJson } from '../../shared/protocol/json.ts';
 import { Discipline, type Publisher } from '../broker/publisher.ts';
 import { sampleQueue } from '../broker/stats.ts';
-import { globMatcher } from './glob.ts';
 import { ConsumerHandle, PublisherHandle, StatsHandle, wrongHandle } from './handles.ts';
 import type { Peer } from './peer.ts';
 import { StatsFeed } from './stats-feed.ts';

@@ -63,6 +63,8 @@ export function testVhost(name = '/'): { vhost: Vhost; definitions: Definition[]
       return fakeQueue(queue, { ...options, number: options.number ?? lastNumber });
     },
     admitQueue: () => undefined,
+    defaultQueueType: () => undefined,
+    declared: () => undefined,
     define: (definition) => void definitions.push(definition),
   });
   return { vhost, definitions };

@@ -19,8 +19,9 @@ const NODE = 'leveret@localhost';
 export function showExchange(vhost: Vhost, exchange: Exchange): object {
   const { name, durable, autoDelete, internal } = exchange;
   const type = name === '' ? 'direct' : exchange.type; // inside it is a topic exchange, for taps
-  const user = { user_who_performed_action: '' };
-  return { name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments), ...user };
+  const { policy } = exchange.policy;
+  const more = { user_who_performed_action: '', ...(policy === undefined ? {} : { policy }) };
+  return { name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments), ...more };
 }
 
 export function showQueue(queue: Queue): object {
@@ -41,9 +42,9 @@ export function showQueue(queue: Queue): object {
     message_bytes_ready: queue.readyBytes,
     consumers: queue.consumerCount,
     consumer_utilisation: queue.consumerCount > 0 && readyCount === 0 ? 1 : 0,
-    policy: null,
-    operator_policy: null,
-    effective_policy_definition: {},
+    policy: queue.policy.policy ?? null,
+    operator_policy: queue.policy.operatorPolicy ?? null,
+    effective_policy_definition: queue.policy.definition,
     message_stats: {
       publish: counts.published,
       deliver_get: counts.delivered,

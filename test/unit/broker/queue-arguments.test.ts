@@ -2,7 +2,8 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { checkEquivalent, checkProperties, type QueueShape, readQueueSettings } from '../../../server/broker/queue-arguments.ts';
+import { checkEquivalent, checkProperties, readQueueSettings } from '../../../server/broker/queue-arguments.ts';
+import type { QueueShape } from '../../../server/broker/queue-type.ts';
 import { type FieldTable, type FieldValue, Typed } from '../../../shared/amqp/table.ts';
 import { table } from '../../support/routing.ts';
 

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import picomatch from 'picomatch';
 import { expect, test } from 'vitest';
-import { globMatcher } from '../../../server/websocket/glob.ts';
+import { globMatcher } from '../../../shared/glob.ts';
 
 test('a glob of letters, stars and question marks matches what picomatch says', () => {
   const letters = fc.array(fc.constantFrom('a', 'b', '.'), { maxLength: 8 }).map((units) => units.join(''));
