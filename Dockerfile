@@ -1,5 +1,7 @@
-# Leveret in a container: `docker build -t leveret . && docker run -p 15672:15672 -p 5672:5672 -v leveret:/data -e LEVERET_USER=me -e LEVERET_PASSWORD=secret leveret`
+# Leveret in a container: `docker build -t leveret . && docker run -p 15672:15672 -p 5672:5672 -v leveret:/data -e LEVERET_DEFAULT_USER=me -e LEVERET_DEFAULT_PASS=secret leveret`
 # (guest/guest works from loopback only, and a container's clients are elsewhere). Its data is in the volume /data, which one container has at a time.
+# It runs as node, not root, and writes nothing outside of /data: `--read-only` works. Nothing in it needs a shell. docs/deployment.md has the rest.
+# Node takes half of the container's memory limit for its heap, at most 4 GiB, and the memory alarm rises at 60 % of it: nothing has to be set.
 
 FROM node:20-slim AS build
 WORKDIR /build
@@ -24,7 +26,7 @@ COPY --from=build /build/server/dist server/dist
 RUN install -d -o node -g node -m 700 /data
 VOLUME /data
 USER node
-EXPOSE 15672 5672 5671
+EXPOSE 15672 15671 5672 5671
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
   CMD ["node", "-e", "fetch('http://127.0.0.1:15672/health').then((answer) => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["node", "server/bin/leveret.js"]

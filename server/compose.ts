@@ -7,13 +7,15 @@ import type { TlsOptions } from 'node:tls';
 import { AmqpError, ReplyCode } from '../shared/error.ts';
 import type { Address, AmqpListener } from './amqp/listener.ts';
 import { Admissions } from './broker/admissions.ts';
-import { Broker, defaultLimits } from './broker/broker.ts';
+import { Broker } from './broker/broker.ts';
+import { type BrokerLimits, defaultLimits } from './broker/limits.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
-import { type Config, isGuest } from './config.ts';
-import type { ApiListener, HttpServer } from './http/server.ts';
+import type { Config, ConfigLimits } from './config.ts';
+import type { ApiListener, HttpServer, Upgrade } from './http/server.ts';
 import { Authenticator } from './identity/authenticator.ts';
 import { installDefaultUser } from './identity/default-user.ts';
-import { Passwords } from './identity/passwords.ts';
+import { type PasswordHash, Passwords } from './identity/passwords.ts';
+import { PlainGuard } from './plain-guard.ts';
 import type { Clock, ConnectionLog, MessageLog, Notices, Timer } from './ports.ts';
 import { proxyMatcher } from './proxies.ts';
 import { VERSION } from './version.ts';
@@ -24,11 +26,13 @@ import type { MessageSocket, SocketHandler } from './websocket/message-socket.ts
 /** The ports to open; 0 takes any that is free. */
 export interface Ports {
   readonly http: number;
+  readonly https?: { readonly port: number; readonly tls: TlsOptions } | undefined;
   readonly amqp?: number | undefined;
   readonly amqps?: { readonly port: number; readonly tls: TlsOptions } | undefined;
 }
 export interface Addresses {
   readonly http: Address;
+  readonly https: Address | undefined;
   readonly amqp: Address | undefined;
   readonly amqps: Address | undefined;
 }
@@ -66,7 +70,7 @@ export class Leveret implements ConnectionOwner {
   readonly #admissions: Admissions;
   /** Those in memory; the listener has its own. */
   readonly #connections = new Set<Connection>();
-  #http: HttpServer | undefined;
+  #http: readonly HttpServer[] = [];
   #listener: Listener | undefined;
   #amqp: AmqpListener | undefined;
   #isClosed = false;
@@ -79,7 +83,6 @@ export class Leveret implements ConnectionOwner {
     this.#config = config;
     this.#logs = logs;
     this.#clock = clock;
-    const { messageBytes, memoryBytes } = config.limits;
     this.broker = new Broker({
       log: messageLog,
       clock: this.#clock,
@@ -87,25 +90,18 @@ export class Leveret implements ConnectionOwner {
       turns: this.#turns,
       notices: logs.notices,
       ...(onFault === undefined ? {} : { onFault }),
-      limits: {
-        ...defaultLimits,
-        messageBytes,
-        memoryBytes,
-        publisherWindowBytes: Math.max(defaultLimits.publisherWindowBytes, messageBytes + CONTENT_OVERHEAD_BYTES),
-      },
+      limits: brokerLimits(config.limits),
     });
-    const { connections, connectionsPerIp, connectionsUnauthenticated } = config.limits;
+    const { connections, connectionsPerIp, connectionsUnauthenticated, authFailuresPerMinute } = config.limits;
     this.#admissions = new Admissions({
       connectionsMax: connections,
       connectionsPerIpMax: connectionsPerIp,
       unauthenticatedMax: connectionsUnauthenticated,
     });
     const passwords = this.#passwords;
-    const authenticator = new Authenticator(this.broker.users, passwords, this.#clock);
+    const authenticator = new Authenticator(this.broker.users, passwords, this.#clock, authFailuresPerMinute);
     this.#defaultUser = installDefaultUser(this.broker, authenticator, passwords, {
-      name: config.user,
-      password: config.password,
-      isConfigured: !isGuest(config),
+      ...config.defaultUser,
       isKept: config.dataDir !== undefined,
     }).catch((error: unknown) => {
       const text = "the first user's password could not be kept: the next start tries again";
@@ -114,17 +110,18 @@ export class Leveret implements ConnectionOwner {
     this.#settings = {
       broker: this.broker,
       clock: this.#clock,
-      login: authenticator,
+      login: new PlainGuard(authenticator, config.plainWithoutTls, logs.notices),
       product: { product: 'Leveret', version: VERSION },
       messageBytesMax: config.limits.messageBytes,
       handlesMax: config.limits.handles,
       heartbeatMs: config.limits.heartbeatMs,
+      limits: config.limits,
     };
   }
 
   /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
   async listen(host: string, ports: Ports): Promise<Addresses> {
-    if (this.#isClosed || this.#http !== undefined) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
+    if (this.#isClosed || this.#http.length > 0) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
     const [{ HttpServer }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
       import('./http/server.ts'),
       import('./websocket/listener.ts'),
@@ -132,10 +129,12 @@ export class Leveret implements ConnectionOwner {
       import('./amqp-over-websocket.ts'),
     ]);
     const { broker, clock, login, product, messageBytesMax } = this.#settings;
+    const { limits } = this.#config;
     const shared = { admissions: this.#admissions, logFor: this.#logs.logFor };
     const amqp = new AmqpListener({
       ...shared,
-      settings: { broker, clock, login, product, messageBytesMax },
+      settings: { broker, clock, login, product, limits: { ...limits, heartbeatSeconds: limits.amqpHeartbeatSeconds } },
+      tlsHandshakeMsMax: limits.tlsHandshakeMs,
       turns: this.#turns,
       isLoopback,
       isProxy: proxyMatcher(this.#config.proxies),
@@ -155,29 +154,40 @@ export class Leveret implements ConnectionOwner {
     });
     const facts = { product: product.product, version: product.version, startedAt: clock.now(), listeners: () => this.#listening };
     const log = this.#logs.logFor({ connection: 0, peer: 'api' });
-    const options = { broker, login, clock, log, hashPassword: (password: string) => this.#passwords.hash(password), facts };
+    const hashPassword = (password: string): Promise<PasswordHash> => this.#passwords.hash(password);
+    const apiOptions = { broker, login, clock, log, hashPassword, facts, limits };
     // Loaded when somebody asks: a broker that nobody manages starts without it.
-    const api = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(options, isLoopback);
-    const server = new HttpServer((request, socket, head) => listener.upgrade(request, socket, head), clock, api);
+    const loadApi = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(apiOptions, isLoopback);
+    let loaded: Promise<ApiListener> | undefined;
+    const api = (): Promise<ApiListener> => (loaded ??= loadApi());
+    const upgrade: Upgrade = (request, socket, head) => listener.upgrade(request, socket, head);
+    const http = { upgrade, clock, api, requestMsMax: limits.handshakeMs, tlsHandshakeMsMax: limits.tlsHandshakeMs };
+    const plainHttp = new HttpServer(http);
+    const secureHttp = ports.https && new HttpServer({ ...http, tls: ports.https.tls });
+    const servers = secureHttp === undefined ? [plainHttp] : [plainHttp, secureHttp];
     try {
-      const http = await server.listen(host, ports.http);
+      const plainAddress = await plainHttp.listen(host, ports.http);
+      const https = ports.https && (await secureHttp?.listen(host, ports.https.port));
       const plain = ports.amqp === undefined ? undefined : await amqp.listen(host, ports.amqp);
       const secure = ports.amqps === undefined ? undefined : await amqp.listen(host, ports.amqps.port, ports.amqps.tls);
-      this.#http = server;
+      this.#http = servers;
       this.#listener = listener;
       this.#amqp = amqp;
-      this.#listening = [
-        { protocol: 'http', ...http },
-        ...(plain === undefined ? [] : [{ protocol: 'amqp', ...plain }]),
-        ...(secure === undefined ? [] : [{ protocol: 'amqp/ssl', ...secure }]),
-      ];
-      return { http, amqp: plain, amqps: secure };
+      const addresses = { http: plainAddress, https, amqp: plain, amqps: secure };
+      this.#listening = listenersOf(addresses);
+      return addresses;
     } catch (error) {
       listener.close('');
-      server.stopListening();
+      for (const server of servers) server.stopListening();
       await amqp.close('', 0);
       throw error;
     }
+  }
+
+  /** New certificates, for connections from now on. */
+  setTls(tls: TlsOptions): void {
+    for (const server of this.#http) server.setTls(tls);
+    this.#amqp?.setTls(tls);
   }
 
   /** A connection that needs no network; undefined once closed. */
@@ -198,7 +208,7 @@ export class Leveret implements ConnectionOwner {
 
   /** Stops taking connections and messages out, and waits until every delivery is settled or `drainMs` are over. */
   async drain(reason: string, drainMs: number): Promise<void> {
-    this.#http?.stopListening();
+    for (const server of this.#http) server.stopListening();
     this.#listener?.drain(reason);
     this.#amqp?.drain();
     for (const connection of [...this.#connections]) connection.drain(reason);
@@ -214,7 +224,7 @@ export class Leveret implements ConnectionOwner {
     const amqpClosed = this.#amqp?.close(reason, CLOSE_MS_MAX);
     await this.#defaultUser;
     await this.broker.close();
-    await Promise.all([this.#http?.close(CLOSE_MS_MAX), amqpClosed]);
+    await Promise.all([...this.#http.map((server) => server.close(CLOSE_MS_MAX)), amqpClosed]);
   }
 
   #unackedCount(): number {
@@ -230,6 +240,31 @@ export class Leveret implements ConnectionOwner {
       const timer: Timer = this.#clock.setTimer(this.#clock.now() + DRAIN_LOOK_MS, () => resolve(timer));
     });
   }
+}
+
+interface ListenerFact extends Address {
+  readonly protocol: string;
+}
+
+/** By RabbitMQ's names of protocols. */
+function listenersOf({ http, https, amqp, amqps }: Addresses): ListenerFact[] {
+  const all = [
+    ['http', http],
+    ['https', https],
+    ['amqp', amqp],
+    ['amqp/ssl', amqps],
+  ] as const;
+  return all.flatMap(([protocol, address]) => (address === undefined ? [] : [{ protocol, ...address }]));
+}
+
+function brokerLimits(limits: ConfigLimits): BrokerLimits {
+  return {
+    ...defaultLimits,
+    ...limits,
+    consumersPerSession: limits.consumersPerChannel,
+    unackedBytesPerSession: limits.unackedBytes,
+    publisherWindowBytes: Math.max(defaultLimits.publisherWindowBytes, limits.messageBytes + CONTENT_OVERHEAD_BYTES),
+  };
 }
 
 /** Host and port as they stand in a URL. */

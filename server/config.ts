@@ -1,32 +1,46 @@
-// What the operator decides: every setting, its default, and what its value may be.
-// Always: (1) a setting has one name in all places where it may be said (config-sources.ts): `--http-port`, LEVERET_HTTP_PORT, `http-port`
-// (in a table: `limits.connections`, LEVERET_LIMITS_CONNECTIONS); (2) a wrong value is refused with the place where it stands; (3) nothing
-// is read after start.
+// What the operator decides, as the program's parts take it.
+// Always: (1) a wrong value is refused with the place where it stands, and so are values that contradict each other; (2) every mistake is told,
+// not the first alone; (3) nothing is read after start, but what SIGHUP takes over (cli/reload.ts).
+// Refuses: to repeat a secret in a complaint.
 
 import { Ajv, type ErrorObject } from 'ajv';
 import { nearest } from './config-nearest.ts';
 import { proxyMatcher } from './proxies.ts';
-
-export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
+import type { Setting, SettingValue } from './setting.ts';
+import { CLIENT_CERTIFICATES, type ClientCertificate, type LogLevel, type PlainWithoutTls, SETTINGS } from './settings.ts';
 
 export interface Config {
   readonly host: string;
   readonly httpPort: number;
-  readonly amqpPort: number;
-  /** Opened only where there is a certificate. */
+  /** These two are opened only where there is a certificate. */
+  readonly httpsPort: number;
   readonly amqpsPort: number;
+  readonly amqpPort: number;
   readonly tls: TlsConfig | undefined;
   readonly origins: readonly string[];
   /** Addresses and networks of proxies that speak the PROXY protocol. */
   readonly proxies: readonly string[];
-  readonly user: string;
-  readonly password: string;
+  readonly defaultUser: DefaultUser;
+  readonly plainWithoutTls: PlainWithoutTls;
+  /** A file to import at the start. */
+  readonly definitions: string | undefined;
   readonly logLevel: LogLevel;
   /** The data directory; undefined: messages live in memory. */
   readonly dataDir: string | undefined;
+  readonly jwt: JwtConfig | undefined;
+  readonly alerts: AlertsConfig;
+  readonly metrics: { readonly objectsMax: number };
+  readonly auditFile: string | undefined;
   readonly limits: ConfigLimits;
   readonly store: { readonly cacheBytes: number };
+}
+
+export interface DefaultUser {
+  readonly name: string;
+  readonly password: string;
+  readonly vhost: string;
+  /** Not guest with the password guest, which everybody knows. */
+  readonly isConfigured: boolean;
 }
 
 /** Paths of PEM files. */
@@ -37,163 +51,253 @@ export interface TlsConfig {
   readonly ca: string | undefined;
   readonly clientCertificate: ClientCertificate;
 }
-export const CLIENT_CERTIFICATES = ['none', 'ask', 'require'] as const;
-export type ClientCertificate = (typeof CLIENT_CERTIFICATES)[number];
+
+export interface JwtConfig {
+  readonly jwksUrl: string;
+  readonly issuer: string | undefined;
+  readonly audience: string | undefined;
+  readonly resourceServerId: string | undefined;
+  readonly userClaim: string;
+  readonly leewayMs: number;
+}
+
+export interface AlertsConfig {
+  readonly webhookUrl: string | undefined;
+  readonly secret: string | undefined;
+  readonly dlqDepth: number;
+  readonly dlqOldestMs: number;
+  readonly dlqGrowthPerMin: number;
+}
 
 export interface ConfigLimits {
+  readonly handshakeMs: number;
+  readonly tlsHandshakeMs: number;
   readonly connections: number;
+  readonly connectionsPerUser: number;
   readonly connectionsPerIp: number;
   readonly connectionsUnauthenticated: number;
-  readonly messageBytes: number;
-  readonly handles: number;
+  readonly authFailuresPerMinute: number;
+  readonly loginDelayMs: number;
+  readonly frameMax: number;
+  readonly frameMaxBeforeTune: number;
+  readonly channelMax: number;
+  readonly amqpHeartbeatSeconds: number;
   readonly heartbeatMs: number;
+  readonly messageBytes: number;
+  readonly headerBytes: number;
+  readonly tableDepth: number;
+  readonly handles: number;
+  readonly consumersPerChannel: number;
+  /** Infinity for any number. */
+  readonly queuesPerVhost: number;
+  readonly bindingsPerQueue: number;
+  readonly prefetch: number;
+  readonly prefetchMax: number;
+  readonly unackedBytes: number;
+  readonly sendQueueBytes: number;
+  readonly consumerTimeoutMs: number;
+  readonly deliveryLimit: number;
+  readonly topicWords: number;
+  readonly httpBodyBytes: number;
+  readonly httpDefinitionsBytes: number;
+  readonly httpRequestsPerSecond: number;
   readonly drainMs: number;
   readonly memoryBytes: number;
+  readonly memoryPercent: number;
   readonly diskFreeBytes: number;
 }
 
-export interface Setting {
-  /** Its name in the file: kebab-case, in a table after a dot. */
-  readonly key: string;
-  readonly default: string | number | boolean | readonly string[];
-  readonly schema: object;
-}
-
-const count = (least: number, most: number): object => ({ type: 'integer', minimum: least, maximum: most });
-
-/** Every setting there is. docs/configuration.md tells what each is for; a test compares the two. */
-export const SETTINGS: readonly Setting[] = [
-  { key: 'host', default: '127.0.0.1', schema: { type: 'string', minLength: 1 } },
-  { key: 'http-port', default: 15_672, schema: count(0, 65_535) },
-  { key: 'amqp-port', default: 5672, schema: count(0, 65_535) },
-  { key: 'amqps-port', default: 5671, schema: count(0, 65_535) },
-  { key: 'origins', default: [], schema: { type: 'array', items: { type: 'string', pattern: '^(\\*|[a-z][a-z0-9+.-]*://[^/]+)$' } } },
-  { key: 'proxies', default: [], schema: { type: 'array', items: { type: 'string', pattern: '^[0-9a-fA-F:.]+(/[0-9]{1,3})?$' } } },
-  { key: 'user', default: 'guest', schema: { type: 'string', minLength: 1, maxLength: 255 } },
-  { key: 'password', default: 'guest', schema: { type: 'string', minLength: 1 } },
-  { key: 'log-level', default: 'info', schema: { enum: LOG_LEVELS } },
-  { key: 'data-dir', default: '.leveret', schema: { type: 'string', minLength: 1 } },
-  { key: 'memory', default: false, schema: { type: 'boolean' } },
-  { key: 'tls.cert', default: '', schema: { type: 'string' } },
-  { key: 'tls.key', default: '', schema: { type: 'string' } },
-  { key: 'tls.ca', default: '', schema: { type: 'string' } },
-  { key: 'tls.client-certificate', default: 'none', schema: { enum: CLIENT_CERTIFICATES } },
-  { key: 'limits.connections', default: 10_000, schema: count(1, 1_000_000) },
-  { key: 'limits.connections-per-ip', default: 256, schema: count(1, 1_000_000) },
-  { key: 'limits.connections-unauthenticated', default: 128, schema: count(1, 1_000_000) },
-  // At most half a 64 MiB file of the log; 16 MiB is RabbitMQ's default.
-  { key: 'limits.message-bytes', default: 16_777_216, schema: count(1024, 33_554_432) },
-  { key: 'limits.handles', default: 2047, schema: count(1, 65_535) },
-  { key: 'limits.heartbeat-ms', default: 30_000, schema: count(1000, 3_600_000) },
-  { key: 'limits.drain-ms', default: 5000, schema: count(0, 3_600_000) },
-  { key: 'limits.memory-bytes', default: 1_073_741_824, schema: count(1_048_576, 2 ** 40) },
-  { key: 'limits.disk-free-bytes', default: 1_073_741_824, schema: count(0, 2 ** 50) },
-  // 8 MiB is one batch of the log: less could not hold what is being written.
-  { key: 'store.cache-bytes', default: 268_435_456, schema: count(8_388_608, 2 ** 40) },
-];
-
-export const KEYS: readonly string[] = SETTINGS.map((setting) => setting.key);
-
 export class ConfigError extends Error {
-  constructor(where: string, text: string) {
-    super(`${where}: ${text}`);
+  /** All that is wrong, each with its place; the message is the first and how many there are more. */
+  readonly mistakes: readonly string[];
+  constructor(mistakes: readonly string[]) {
+    const more = mistakes.length - 1;
+    super(`${mistakes[0]}${more > 0 ? ` (and ${more} more: leveret config check)` : ''}`);
     this.name = 'ConfigError';
+    this.mistakes = mistakes;
   }
 }
 
 /** What is said of each setting, and where: in the words of a complaint. */
-export type Values = Map<string, { value: unknown; where: string }>;
+export type Values = Map<string, { readonly value: unknown; readonly where: string }>;
+/** The place of a value that nobody has said. */
+export const DEFAULT = 'default';
 
-/** The defaults alone, for embedding; `changes` by setting key. */
-export function configOf(changes: Readonly<Record<string, Setting['default'] | undefined>>): Config {
+/** The defaults alone, for embedding; `changes` by setting key. Throws ConfigError. */
+export function configOf(changes: Readonly<Record<string, SettingValue | undefined>>): Config {
   const values: Values = new Map();
-  for (const setting of SETTINGS) {
-    values.set(setting.key, { value: changes[setting.key] ?? setting.default, where: setting.key });
+  for (const { key, default: value } of SETTINGS) {
+    const change = changes[key];
+    values.set(key, change === undefined ? { value, where: DEFAULT } : { value: change, where: key });
   }
-  return check(values);
+  const mistakes: string[] = [];
+  judge(values, mistakes);
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return readConfig(values);
 }
 
-export const ENVIRONMENT_PREFIX = 'LEVERET_';
-
-/** The environment variable of a setting. */
-export function variableOf(key: string): string {
-  return ENVIRONMENT_PREFIX + key.replace(/[.-]/g, '_').toUpperCase();
-}
-
-/** Nobody said who the first user is: it is RabbitMQ's well-known one, for this machine only. */
-export function isGuest({ user, password }: Config): boolean {
-  return user === 'guest' && password === 'guest';
-}
-
-/** Refuses what a schema does. */
-export function check(values: Values): Config {
+/** Adds what is wrong with `values` to `mistakes`. */
+export function judge(values: Values, mistakes: string[]): void {
   let ajv: Ajv | undefined;
   for (const setting of SETTINGS) {
-    const { value, where } = values.get(setting.key) ?? { value: setting.default, where: setting.key };
+    const { value, where } = values.get(setting.key) ?? { value: setting.default, where: DEFAULT };
     if (value === setting.default) continue; // an embedded broker with defaults starts without a validator
     ajv ??= new Ajv({ strict: false, validateSchema: false, meta: false });
-    if (!ajv.validate(setting.schema, value)) {
-      throw new ConfigError(where, `'${setting.key}' ${complaint(setting, ajv.errors?.[0], value)}`);
-    }
+    if (ajv.validate(setting.schema, value)) continue;
+    mistakes.push(`${where}: '${setting.key}' ${complaint(setting, ajv.errors?.[0], value)}`);
+    values.set(setting.key, { value: setting.default, where }); // for what is looked into next
   }
-  const read = <T>(key: string): T => values.get(key)?.value as T; // checked just above, against the schema that says T
+  judgeTogether(values, mistakes);
+}
+
+/** What is right alone and wrong beside something else. */
+function judgeTogether(values: Values, mistakes: string[]): void {
+  const said = (key: string): { value: unknown; where: string } => values.get(key) ?? { value: '', where: key };
+  const refuse = (key: string, text: string): void => {
+    mistakes.push(`${said(key).where}: ${text}`);
+  };
+  const isEmpty = (key: string): boolean => said(key).value === '';
+  const asked = said('tls.client-certificate').value;
+  if (asked !== 'none' && isEmpty('tls.ca'))
+    refuse('tls.client-certificate', `'tls.client-certificate' ${asked} needs 'tls.ca', the authorities that sign them`);
+  if (!isEmpty('tls.cert') && isEmpty('tls.key')) refuse('tls.cert', "'tls.cert' needs 'tls.key', its private key");
+  if (isEmpty('tls.cert') && !(isEmpty('tls.key') && isEmpty('tls.ca')))
+    refuse(isEmpty('tls.key') ? 'tls.ca' : 'tls.key', "TLS needs 'tls.cert', a certificate in PEM, too");
+  if (said('default-user').value !== 'guest' && said('default-pass').where === DEFAULT)
+    refuse('default-user', "'default-user' needs 'default-pass', its password: that of guest is known to everybody");
+  if (isEmpty('jwt.jwks-url'))
+    for (const key of ['jwt.issuer', 'jwt.audience', 'jwt.resource-server-id'])
+      if (!isEmpty(key)) refuse(key, `'${key}' needs 'jwt.jwks-url', where the keys are: without it no token is accepted`);
+  if (!isEmpty('jwt.jwks-url') && isEmpty('jwt.audience') && isEmpty('jwt.resource-server-id'))
+    refuse('jwt.jwks-url', "'jwt.jwks-url' needs 'jwt.audience' or 'jwt.resource-server-id': else a token for any other service would do");
+  if (!isEmpty('alerts.secret') && isEmpty('alerts.webhook-url'))
+    refuse('alerts.secret', "'alerts.secret' needs 'alerts.webhook-url', to which alerts are posted");
+  const [frameMax, before] = [said('limits.frame-max').value, said('limits.frame-max-before-tune').value];
+  if (Number(before) > Number(frameMax))
+    refuse('limits.frame-max-before-tune', `'limits.frame-max-before-tune' must be <= 'limits.frame-max', ${frameMax}`);
+  const [prefetch, most] = [said('limits.prefetch').value, said('limits.prefetch-max').value];
+  if (Number(prefetch) > Number(most)) {
+    const key = said('limits.prefetch').where === DEFAULT ? 'limits.prefetch-max' : 'limits.prefetch';
+    refuse(key, `'limits.prefetch' (${prefetch}) must be <= 'limits.prefetch-max' (${most})`);
+  }
+  const proxies = said('proxies').value;
+  try {
+    if (Array.isArray(proxies)) proxyMatcher(proxies);
+  } catch {
+    refuse('proxies', `'proxies' must hold addresses or networks such as "10.0.0.0/8", not ${JSON.stringify(proxies)}`);
+  }
+}
+
+/** Of values that `judge` found nothing wrong with. */
+export function readConfig(values: Values): Config {
+  const read = <T>(key: string): T => values.get(key)?.value as T; // checked against the schema that says T
+  const optional = (key: string): string | undefined => {
+    const value = read<string>(key);
+    return value === '' ? undefined : value;
+  };
   return {
     host: read('host'),
     httpPort: read('http-port'),
+    httpsPort: read('https-port'),
     amqpPort: read('amqp-port'),
     amqpsPort: read('amqps-port'),
-    tls: readTls(values, read),
+    tls: readTls(read, optional('tls.ca')),
     origins: read('origins'),
-    proxies: readProxies(values.get('proxies')?.where ?? 'proxies', read('proxies')),
-    user: read('user'),
-    password: read('password'),
+    proxies: read('proxies'),
+    defaultUser: {
+      name: read('default-user'),
+      password: read('default-pass'),
+      vhost: read('default-vhost'),
+      isConfigured: read('default-user') !== 'guest' || read('default-pass') !== 'guest',
+    },
+    plainWithoutTls: read('auth.plain-without-tls'),
+    definitions: optional('definitions'),
     logLevel: read('log-level'),
     dataDir: read('memory') ? undefined : read('data-dir'),
-    limits: {
-      connections: read('limits.connections'),
-      connectionsPerIp: read('limits.connections-per-ip'),
-      connectionsUnauthenticated: read('limits.connections-unauthenticated'),
-      messageBytes: read('limits.message-bytes'),
-      handles: read('limits.handles'),
-      heartbeatMs: read('limits.heartbeat-ms'),
-      drainMs: read('limits.drain-ms'),
-      memoryBytes: read('limits.memory-bytes'),
-      diskFreeBytes: read('limits.disk-free-bytes'),
+    jwt: readJwt(read, optional),
+    alerts: {
+      webhookUrl: optional('alerts.webhook-url'),
+      secret: optional('alerts.secret'),
+      dlqDepth: read('alerts.dlq-depth'),
+      dlqOldestMs: read('alerts.dlq-oldest-ms'),
+      dlqGrowthPerMin: read('alerts.dlq-growth-per-min'),
     },
+    metrics: { objectsMax: read('metrics.objects-max') },
+    auditFile: optional('audit.file'),
+    limits: readLimits((key) => read(`limits.${key}`)),
     store: { cacheBytes: read('store.cache-bytes') },
   };
 }
 
-function readTls(values: Values, read: (key: string) => string): TlsConfig | undefined {
-  const [cert, key, ca, asked] = [read('tls.cert'), read('tls.key'), read('tls.ca'), read('tls.client-certificate')];
-  const clientCertificate = CLIENT_CERTIFICATES.find((each) => each === asked) ?? 'none';
-  const refuse = (setting: string, text: string): ConfigError => new ConfigError(values.get(setting)?.where ?? setting, text);
-  if (clientCertificate !== 'none' && ca === '')
-    throw refuse('tls.client-certificate', `'tls.client-certificate' ${asked} needs 'tls.ca', the authorities that sign them`);
-  if (cert === '' && key === '' && ca === '') return undefined;
-  if (cert === '') throw refuse(key === '' ? 'tls.ca' : 'tls.key', "TLS needs 'tls.cert', a certificate in PEM, too");
-  if (key === '') throw refuse('tls.cert', "'tls.cert' needs 'tls.key', its private key");
-  return { cert, key, ca: ca === '' ? undefined : ca, clientCertificate };
+function readTls(read: (key: string) => string, ca: string | undefined): TlsConfig | undefined {
+  const [cert, key, asked] = [read('tls.cert'), read('tls.key'), read('tls.client-certificate')];
+  if (cert === '') return undefined;
+  return { cert, key, ca, clientCertificate: CLIENT_CERTIFICATES.find((each) => each === asked) ?? 'none' };
 }
 
-function readProxies(where: string, proxies: readonly string[]): readonly string[] {
-  try {
-    proxyMatcher(proxies);
-  } catch {
-    throw new ConfigError(where, `'proxies' must hold addresses or networks such as "10.0.0.0/8", not ${JSON.stringify(proxies)}`);
-  }
-  return proxies;
+function readJwt(read: <T>(key: string) => T, optional: (key: string) => string | undefined): JwtConfig | undefined {
+  const jwksUrl = optional('jwt.jwks-url');
+  if (jwksUrl === undefined) return undefined;
+  return {
+    jwksUrl,
+    issuer: optional('jwt.issuer'),
+    audience: optional('jwt.audience'),
+    resourceServerId: optional('jwt.resource-server-id'),
+    userClaim: read('jwt.user-claim'),
+    leewayMs: read('jwt.leeway-ms'),
+  };
+}
+
+function readLimits(read: (key: string) => number): ConfigLimits {
+  const orAny = (key: string): number => read(key) || Number.POSITIVE_INFINITY;
+  return {
+    handshakeMs: read('handshake-ms'),
+    tlsHandshakeMs: read('tls-handshake-ms'),
+    connections: read('connections'),
+    connectionsPerUser: read('connections-per-user'),
+    connectionsPerIp: read('connections-per-ip'),
+    connectionsUnauthenticated: read('connections-unauthenticated'),
+    authFailuresPerMinute: read('auth-failures-per-minute'),
+    loginDelayMs: read('login-delay-ms'),
+    frameMax: read('frame-max'),
+    frameMaxBeforeTune: read('frame-max-before-tune'),
+    channelMax: read('channel-max'),
+    amqpHeartbeatSeconds: read('amqp-heartbeat-seconds'),
+    heartbeatMs: read('heartbeat-ms'),
+    messageBytes: read('message-bytes'),
+    headerBytes: read('header-bytes'),
+    tableDepth: read('table-depth'),
+    handles: read('handles'),
+    consumersPerChannel: read('consumers-per-channel'),
+    queuesPerVhost: orAny('queues-per-vhost'),
+    bindingsPerQueue: orAny('bindings-per-queue'),
+    prefetch: read('prefetch'),
+    prefetchMax: read('prefetch-max'),
+    unackedBytes: read('unacked-bytes'),
+    sendQueueBytes: read('send-queue-bytes'),
+    consumerTimeoutMs: read('consumer-timeout-ms'),
+    deliveryLimit: read('delivery-limit'),
+    topicWords: read('topic-words'),
+    httpBodyBytes: read('http-body-bytes'),
+    httpDefinitionsBytes: read('http-definitions-bytes'),
+    httpRequestsPerSecond: read('http-requests-per-second'),
+    drainMs: read('drain-ms'),
+    memoryBytes: read('memory-bytes'),
+    memoryPercent: read('memory-percent'),
+    diskFreeBytes: read('disk-free-bytes'),
+  };
 }
 
 function complaint(setting: Setting, error: ErrorObject | undefined, value: unknown): string {
-  const given = setting.key === 'password' ? '' : `, not ${JSON.stringify(value)}`;
-  if (error?.keyword === 'enum') {
-    const choices: readonly string[] = setting.key === 'log-level' ? LOG_LEVELS : CLIENT_CERTIFICATES;
+  const given = setting.isSecret ? '' : `, not ${JSON.stringify(value)}`;
+  const choices = setting.schema.enum;
+  if (choices !== undefined) {
     const close = typeof value === 'string' ? nearest(value, choices) : undefined;
     return `must be one of ${choices.join(', ')}${given}${close === undefined ? '' : `: did you mean '${close}'?`}`;
   }
   if (typeof setting.default === 'boolean') return `must be true or false${given}`;
-  if (error?.keyword === 'pattern')
-    return `must hold ${setting.key === 'proxies' ? 'addresses or networks such as "10.0.0.0/8"' : 'origins such as "https://example.org"'}${given}`;
-  return `${error?.message ?? 'is wrong'}${given}`;
+  if (error?.keyword !== 'pattern') return `${error?.message ?? 'is wrong'}${given}`;
+  if (setting.key === 'proxies') return `must hold addresses or networks such as "10.0.0.0/8"${given}`;
+  if (setting.key === 'origins') return `must hold origins such as "https://example.org"${given}`;
+  return `must be a URL that begins with ${setting.key === 'jwt.jwks-url' ? 'https://' : 'http:// or https://'}${given}`;
 }

@@ -70,7 +70,7 @@ export interface EmbeddedBroker extends AsyncDisposable {
 export function createBroker(options: BrokerOptions = {}): EmbeddedBroker {
   checkOptions(options);
   const { dataDir, origins, user, password, onFault } = options;
-  const config = configOf({ origins, user, password, 'data-dir': dataDir, memory: dataDir === undefined });
+  const config = configOf({ origins, 'default-user': user, 'default-pass': password, 'data-dir': dataDir, memory: dataDir === undefined });
   const logs = logsTo(options.log);
   const clock = new SystemClock();
   const messageLog = dataDir === undefined ? new MemoryLog() : durableLog(dataDir, config, { clock, notices: logs.notices });
@@ -88,12 +88,12 @@ const OPTIONS: { readonly [Name in keyof Required<BrokerOptions>]: true } = {
 
 /** A misspelt `dataDir` would keep nothing. Throws ConfigError. */
 function checkOptions(options: unknown): void {
-  if (typeof options !== 'object' || options === null) throw new ConfigError('createBroker', 'its options are an object');
+  if (typeof options !== 'object' || options === null) throw new ConfigError(['createBroker: its options are an object']);
   for (const name of Object.keys(options)) {
     if (name in OPTIONS) continue;
     const known = nearest(name, Object.keys(OPTIONS));
     const what = known === undefined ? `; there are ${Object.keys(OPTIONS).join(', ')}` : `: did you mean '${known}'?`;
-    throw new ConfigError('createBroker', `no option '${name}'${what}`);
+    throw new ConfigError([`createBroker: no option '${name}'${what}`]);
   }
 }
 
@@ -118,7 +118,7 @@ class Embedded implements EmbeddedBroker {
   }
 
   async connect<T extends Topology = Topology>(options: ConnectOptions<T> = {}): Promise<Connection<T>> {
-    const { user, password } = this.#config;
+    const { name: user, password } = this.#config.defaultUser;
     // There is nothing to reconnect to: the broker ends with its process.
     const connection = await connectOver(this.#transport, { user, password, ...options, reconnect: false });
     this.#clients.add(connection);

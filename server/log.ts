@@ -3,8 +3,8 @@
 // (3) stdout is never touched: it belongs to what a command prints.
 
 import { type Logger, pino } from 'pino';
-import type { LogLevel } from './config.ts';
-import type { Notice, Notices } from './ports.ts';
+import type { ConnectionLog, Notice, Notices } from './ports.ts';
+import type { LogLevel } from './settings.ts';
 
 // Wherever an object with one of these names is logged, at the top or one level down.
 const SECRETS = ['password', 'token', 'authorization', 'cookie', 'secret'];
@@ -24,6 +24,16 @@ export function createLog(level: LogLevel, into: LineWriter = pino.destination({
     },
     into,
   );
+}
+
+/** A log of one connection. Not a child of pino's, which would keep the level it began with. */
+export function connectionLog(log: Logger, fields: object): ConnectionLog {
+  return {
+    debug: (more, text) => log.debug({ ...fields, ...more }, text),
+    info: (more, text) => log.info({ ...fields, ...more }, text),
+    warn: (more, text) => log.warn({ ...fields, ...more }, text),
+    error: (more, text) => log.error({ ...fields, ...more }, text),
+  };
 }
 
 /** The broker's notices as log lines. */

@@ -6,7 +6,6 @@ import { totalmem } from 'node:os';
 import type { Clock, Timer } from './ports.ts';
 
 const LOOK_MS = 1000;
-const ALARM_AT = 0.6; // of the limit: the rest is room for what is on its way, for garbage, and for draining
 const CLEARS_AT = 0.9; // of where it began
 
 /** What this process may use: the limit of its container (cgroup v1 or v2), else the machine's memory. */
@@ -18,6 +17,8 @@ export function memoryLimitBytes(constrainedBytes = process.constrainedMemory(),
 export interface MemoryWatchOptions {
   readonly clock: Clock;
   readonly limitBytes: number;
+  /** Of the limit: the rest is room for what is on its way, for garbage, and for draining. */
+  readonly alarmPercent: number;
   /** What the process uses now. */
   readonly usedBytes: () => number;
   readonly tell: (isOver: boolean) => void;
@@ -46,8 +47,8 @@ export class MemoryWatch {
   }
 
   #look(): void {
-    const { limitBytes, usedBytes, tell } = this.#options;
-    const alarmBytes = limitBytes * ALARM_AT;
+    const { limitBytes, alarmPercent, usedBytes, tell } = this.#options;
+    const alarmBytes = (limitBytes * alarmPercent) / 100;
     const isOver = usedBytes() > (this.#isOver ? alarmBytes * CLEARS_AT : alarmBytes);
     if (isOver === this.#isOver) return;
     this.#isOver = isOver;

@@ -1,6 +1,6 @@
 // Bytes on their way to one socket: a chunk that grows while frames are encoded into it, put on the socket once a turn, and those under way. hot
 // Always: (1) chunks leave in order; (2) a chunk is written by nobody else until the socket has sent it, and is then given back to the pool: so a socket
-// answers `sent` in the order of the writes or not at all; (3) after `isBelow` was false, `drained` follows once all but half of DRAINED_BYTES is gone.
+// answers `sent` in the order of the writes or not at all; (3) after `isBelow` was false, `drained` follows once no more than half of bytesMax is left.
 // Refuses: to drop anything, to wait, and to know frames: an outbox writes `chunk` from `at` on, after `reserve`.
 
 import { invariant } from './assert.ts';
@@ -9,7 +9,6 @@ import { Ring } from './ring.ts';
 
 /** security.md: socket send queue 4 MiB, then stop delivering. */
 export const SEND_QUEUE_BYTES_MAX = 4 * 1024 * 1024;
-const DRAINED_BYTES = SEND_QUEUE_BYTES_MAX / 2;
 const NOTHING: Uint8Array = new Uint8Array(0);
 
 interface InFlight {
@@ -27,6 +26,8 @@ export class SendQueue {
   totalBytes = 0;
   /** For what the owner sends itself, after `track`. */
   readonly sent: () => void;
+  /** Above it nothing more should be encoded here that can wait. */
+  readonly bytesMax: number;
   readonly #write: (bytes: Uint8Array, sent: () => void) => void;
   readonly #drained: () => void;
   readonly #inFlight = new Ring<InFlight>(2);
@@ -36,7 +37,8 @@ export class SendQueue {
   #wasFull = false;
 
   /** `write` puts bytes on the socket, which calls back once they are sent. */
-  constructor(write: (bytes: Uint8Array, sent: () => void) => void, drained: () => void) {
+  constructor(write: (bytes: Uint8Array, sent: () => void) => void, drained: () => void, bytesMax = SEND_QUEUE_BYTES_MAX) {
+    this.bytesMax = bytesMax;
     this.#write = write;
     this.#drained = drained;
     this.sent = () => this.#shift();
@@ -90,7 +92,7 @@ export class SendQueue {
     if (sent === undefined) return;
     this.#inFlightBytes -= sent.bytes;
     if (sent.chunk.length > 0) giveChunk(sent.chunk);
-    if (this.#wasFull && this.#inFlightBytes + this.at <= DRAINED_BYTES) {
+    if (this.#wasFull && this.#inFlightBytes + this.at <= this.bytesMax / 2) {
       this.#wasFull = false;
       this.#drained();
     }

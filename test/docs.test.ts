@@ -2,9 +2,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { defaultsFile, settingsTable } from '../scripts/settings-table.ts';
 import { ExitCode } from '../server/cli/exit-codes.ts';
-import { SETTINGS } from '../server/config.ts';
 import { routes } from '../server/http/routes/routes.ts';
+import { flagOf } from '../server/setting.ts';
+import { SETTINGS } from '../server/settings.ts';
 import { VERSION } from '../server/version.ts';
 import { ReplyCode, replyName } from '../shared/error.ts';
 import { CloseCode } from '../shared/protocol/control.ts';
@@ -57,12 +59,20 @@ test('docs/operating.md lists every route of the management API, and whom it is 
   expect(written).toEqual(routes.map(({ method, path, tag, summary }) => [`\`${method} ${path}\``, tag, summary]));
 });
 
-test('docs/configuration.md lists every setting with its default', () => {
-  const written = rows(read('docs/configuration.md'))
-    .slice(1)
-    .map(([name, value]) => `${name} = ${value}`);
-  const shown = (value: unknown): string => (Array.isArray(value) ? JSON.stringify(value) : String(value));
-  expect(written).toEqual(SETTINGS.map((setting) => `${setting.key} = ${shown(setting.default)}`));
+describe('docs/configuration.md', () => {
+  const text = read('docs/configuration.md');
+  test('lists every setting with its default, in the words of `leveret config explain`, and a file with all of them', () => {
+    expect(text).toContain(`\n${settingsTable()}\n\n`);
+    expect(text).toContain(`\`\`\`toml\n${defaultsFile()}\n\`\`\``);
+  });
+  test('names every flag of a setting', () => {
+    const flags = [...(/^These are flags:.*$/m.exec(text)?.[0] ?? '').matchAll(/`--([a-z-]+)`/g)].map((match) => match[1] ?? '');
+    expect(flags.toSorted()).toEqual(
+      SETTINGS.filter(({ isFlag }) => isFlag)
+        .map(({ key }) => flagOf(key).slice(2))
+        .toSorted(),
+    );
+  });
 });
 
 test('docs/architecture.md names functions that exist, in files that do', () => {

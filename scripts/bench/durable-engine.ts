@@ -3,8 +3,9 @@
 // on its way, and the next leave when some are confirmed; (3) whoever consumes acks each delivery, a turn later.
 
 import { join } from 'node:path';
-import { Broker, defaultLimits } from '../../server/broker/broker.ts';
+import { Broker } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
+import { defaultLimits } from '../../server/broker/limits.ts';
 import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';

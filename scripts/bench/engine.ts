@@ -2,7 +2,8 @@
 // Always: (1) the engine is put together as compose.ts does, on the memory log, with turns that the row ends itself and a sink that drops;
 // (2) what is timed ran before, on another broker, so compiled code is measured; (3) times are wall time of the whole loop, end of turn included.
 
-import { Broker, defaultLimits } from '../../server/broker/broker.ts';
+import { Broker } from '../../server/broker/broker.ts';
+import { defaultLimits } from '../../server/broker/limits.ts';
 import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';

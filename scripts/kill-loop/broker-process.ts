@@ -21,7 +21,7 @@ export function shimFrom(from: string, up: string): string {
 // What a drain on SIGTERM waits for deliveries: the oracle has settled or given up all by then.
 const DRAIN_MS = 20;
 // A user that is configured comes in at once after a start; for guest a password is hashed, which takes longer than most lives here.
-const USER = { LEVERET_USER: 'loop', LEVERET_PASSWORD: 'loop' };
+const USER = { LEVERET_DEFAULT_USER: 'loop', LEVERET_DEFAULT_PASS: 'loop' };
 
 export class BrokerProcess {
   readonly ready: Promise<string>;
@@ -41,7 +41,7 @@ export class BrokerProcess {
       const read = (chunk: Buffer): void => {
         this.#printed += chunk.toString();
         const found = /ws:\/\/[^\s"',]+/.exec(this.#printed);
-        if (found !== null) resolve(found[0].replace('ws://', `ws://${USER.LEVERET_USER}:${USER.LEVERET_PASSWORD}@`));
+        if (found !== null) resolve(found[0].replace('ws://', `ws://${USER.LEVERET_DEFAULT_USER}:${USER.LEVERET_DEFAULT_PASS}@`));
       };
       child.stdout?.on('data', read);
       child.stderr?.on('data', read);

@@ -1,6 +1,6 @@
 // One AMQP connection: a byte stream in, channels out. Its phases, its end, and the one place where errors become closes. hot
 //
-//   Header ► Start ► Tune ► Opening ► Open        handshake.ts has what each asks of the client; 10 s for all of it
+//   Header ► Start ► Tune ► Opening ► Open        handshake.ts has what each asks of the client; a time for all of it
 //   any of them ► Closing ► Closed                Closing: we have said connection.close and wait for close-ok; all else is dropped
 //
 // Always: (1) whatever is thrown while a frame is handled is translated in `#thrown` and nowhere else; (2) frames are carried out in their order: one
@@ -14,7 +14,6 @@ import type { MethodName } from '../../shared/amqp/spec.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Broker, Identity } from '../broker/broker.ts';
-import { LOGIN_DELAY_MS } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
 import { AlarmNotice } from './alarm-notice.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
@@ -22,19 +21,7 @@ import type { Channel, ChannelHost } from './channel.ts';
 import { Channels } from './channels.ts';
 import { AmqpConnectionView } from './connection-view.ts';
 import { isHard, keyOf, logEnd, mistimed, replyText } from './errors.ts';
-import {
-  type AmqpRemote,
-  type AmqpSettings,
-  CHANNEL_MAX,
-  ClientProperties,
-  checkTune,
-  FRAME_MAX,
-  FRAME_MAX_BEFORE_TUNE,
-  HEARTBEAT_SECONDS,
-  loginRefused,
-  ProtocolHeader,
-  startFields,
-} from './handshake.ts';
+import { type AmqpRemote, type AmqpSettings, ClientProperties, checkTune, loginRefused, ProtocolHeader, startFields } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
 import { HeldInput, Hold } from './held-input.ts';
 import { take } from './incoming.ts';
@@ -42,7 +29,6 @@ import { LoginStep } from './login-step.ts';
 import { Outbox } from './outbox.ts';
 import { edges, Phase } from './phase.ts';
 
-const HANDSHAKE_MS_MAX = 10_000;
 /** For the answer to a close of ours. */
 const CLOSE_MS_MAX = 5_000;
 
@@ -67,8 +53,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   readonly #remote: AmqpRemote;
   readonly #log: ConnectionLog;
   readonly #owner: AmqpConnectionOwner;
-  readonly #reader = new FrameReader(FRAME_MAX_BEFORE_TUNE);
-  readonly #channels = new Channels(this, CHANNEL_MAX);
+  readonly #reader: FrameReader;
+  readonly #channels: Channels;
   readonly #header = new ProtocolHeader();
   #client = new ClientProperties(new Map());
   #phase: Phase = Phase.Header;
@@ -84,16 +70,19 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   constructor(settings: AmqpSettings, socket: ByteSocket, remote: AmqpRemote, log: ConnectionLog, owner: AmqpConnectionOwner) {
     this.#settings = settings;
     this.broker = settings.broker;
-    this.messageBytesMax = settings.messageBytesMax;
+    const { messageBytes, handshakeMs, frameMaxBeforeTune, channelMax, sendQueueBytes } = settings.limits;
+    this.messageBytesMax = messageBytes;
+    this.#reader = new FrameReader(frameMaxBeforeTune);
+    this.#channels = new Channels(this, channelMax);
     this.#socket = socket;
     this.#remote = remote;
     this.#alarmNotice = new AlarmNotice(settings.broker, (reason) => this.#toldOfAlarm(reason));
     this.#login = new LoginStep(settings.login, remote, () => this.release(Hold.Reply));
     this.#log = log;
     this.#owner = owner;
-    this.outbox = new Outbox(socket, FRAME_MAX_BEFORE_TUNE, () => this.release(Hold.Unread));
-    this.#wait(HANDSHAKE_MS_MAX, () => {
-      this.#log.info({}, 'handshake not finished within 10 seconds');
+    this.outbox = new Outbox(socket, frameMaxBeforeTune, () => this.release(Hold.Unread), sendQueueBytes);
+    this.#wait(handshakeMs, () => {
+      this.#log.info({ handshakeMs }, 'the handshake was not finished in time');
       this.#end();
     });
   }
@@ -254,11 +243,12 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
       if (outcome.code !== ReplyCode.AccessRefused) throw outcome;
       this.#log.warn({ reason: outcome.message }, 'login refused');
       this.#transition(Phase.Refused);
-      this.#wait(LOGIN_DELAY_MS, () => this.#refused(fields.mechanism));
+      this.#wait(this.#settings.limits.loginDelayMs, () => this.#refused(fields.mechanism));
       return;
     }
     this.#transition(Phase.Tune);
-    this.#send('connection.tune', { channelMax: CHANNEL_MAX, frameMax: FRAME_MAX, heartbeat: HEARTBEAT_SECONDS });
+    const { channelMax, frameMax, heartbeatSeconds: heartbeat } = this.#settings.limits;
+    this.#send('connection.tune', { channelMax, frameMax, heartbeat });
   }
 
   #refused(mechanism: string): void {
@@ -267,7 +257,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   }
 
   #tuneOk(fields: MethodFields<'connection.tune-ok'>): void {
-    checkTune(fields);
+    checkTune(fields, this.#settings.limits);
     this.#channels.max = fields.channelMax;
     this.outbox.frameMax = fields.frameMax;
     this.#reader.frameMax = fields.frameMax;

@@ -10,18 +10,37 @@ import { FRAME_MIN_SIZE, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
 import type { MethodFields } from '../../shared/amqp/methods.ts';
 import type { FieldTable, FieldValue } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { SEND_QUEUE_BYTES_MAX } from '../../shared/send-queue.ts';
 import { encodeUtf8 } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
-import type { Account, Login, Remote } from '../broker/login.ts';
+import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
 import type { Clock } from '../ports.ts';
 import { mechanisms, readAmqplain, readPlain } from './sasl.ts';
 
 /** security.md, 3. */
-export const CHANNEL_MAX = 2047;
-export const FRAME_MAX = 131_072;
-/** Before tune-ok. */
-export const FRAME_MAX_BEFORE_TUNE = 8192;
-export const HEARTBEAT_SECONDS = 60;
+export interface AmqpLimits {
+  readonly messageBytes: number;
+  /** From the first byte to connection.open. */
+  readonly handshakeMs: number;
+  readonly loginDelayMs: number;
+  readonly frameMax: number;
+  readonly frameMaxBeforeTune: number;
+  readonly channelMax: number;
+  /** What clients are offered; 0 for none. */
+  readonly heartbeatSeconds: number;
+  readonly sendQueueBytes: number;
+}
+
+export const defaultAmqpLimits: AmqpLimits = {
+  messageBytes: 16 * 1024 * 1024,
+  handshakeMs: 10_000,
+  loginDelayMs: LOGIN_DELAY_MS,
+  frameMax: 131_072,
+  frameMaxBeforeTune: 8192,
+  channelMax: 2047,
+  heartbeatSeconds: 60,
+  sendQueueBytes: SEND_QUEUE_BYTES_MAX,
+};
 
 export interface AmqpRemote extends Remote {
   /** The common name in a client certificate that the transport has verified. */
@@ -53,7 +72,7 @@ export interface AmqpSettings {
   readonly clock: Clock;
   readonly login: Login;
   readonly product: Product;
-  readonly messageBytesMax: number;
+  readonly limits: AmqpLimits;
 }
 
 export function startFields({ product, version }: Product, isCertified: boolean): MethodFields<'connection.start'> {
@@ -135,9 +154,9 @@ export function loginRefused(mechanism: string): AmqpError {
 }
 
 /** Throws 530 unless the client's tune-ok stays within what was offered. */
-export function checkTune({ channelMax, frameMax }: MethodFields<'connection.tune-ok'>): void {
-  checkTuned('frame_max', frameMax, FRAME_MIN_SIZE, FRAME_MAX);
-  checkTuned('channel_max', channelMax, 1, CHANNEL_MAX);
+export function checkTune({ channelMax, frameMax }: MethodFields<'connection.tune-ok'>, limits: AmqpLimits): void {
+  checkTuned('frame_max', frameMax, FRAME_MIN_SIZE, limits.frameMax);
+  checkTuned('channel_max', channelMax, 1, limits.channelMax);
 }
 
 function checkTuned(name: string, value: number, min: number, max: number): void {

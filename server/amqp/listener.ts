@@ -1,11 +1,11 @@
 // Lets AMQP connections in over TCP and TLS, and ends them together.
 // Always: (1) a socket counts from when it is accepted until it is closed, whatever it says in between: who is one too many is hung up on before a byte is
-// read; (2) the peer's own address counts, or what a proxy that is trusted says of the client it stands for; (3) a TLS handshake has 5 s, and costs
+// read; (2) the peer's own address counts, or what a proxy that is trusted says of the client it stands for; (3) a TLS handshake has its time, and costs
 // nothing but its socket when it fails; (4) a client certificate names a user only where it was verified.
 // Refuses: to decide limits (broker/admissions.ts) or to read configuration.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer, TLSSocket, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, TLSSocket, type TlsOptions, type Server as TlsServer } from 'node:tls';
 import type { Admission, Admissions } from '../broker/admissions.ts';
 import type { ConnectionLog, Turns } from '../ports.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';
@@ -14,11 +14,11 @@ import type { AmqpRemote, AmqpSettings } from './handshake.ts';
 import { NetSocket } from './net-socket.ts';
 import { awaitProxyHeader, type Peer } from './proxy-header.ts';
 
-const TLS_HANDSHAKE_MS_MAX = 5_000; // security.md, 3
 const SHUTTING_DOWN = 'the server shuts down';
 
 export interface AmqpListenerOptions {
   readonly settings: AmqpSettings;
+  readonly tlsHandshakeMsMax: number;
   readonly turns: Turns;
   readonly admissions: Admissions;
   /** A log of one connection. */
@@ -56,6 +56,7 @@ interface Guest {
 export class AmqpListener implements AmqpConnectionOwner {
   readonly #options: AmqpListenerOptions;
   readonly #servers: Server[] = [];
+  readonly #tlsServers: TlsServer[] = [];
   readonly #sockets = new Set<Socket>();
   readonly #connections = new Map<AmqpConnection, Entry>();
   #nextNumber = 1;
@@ -97,7 +98,8 @@ export class AmqpListener implements AmqpConnectionOwner {
   /** Makes TLS of a socket, and a connection of that. The server that does it listens to nothing itself: a PROXY header comes before TLS. */
   #tlsDoor(tls: TlsOptions): (guest: Guest) => void {
     const guests = new Map<string, Guest>();
-    const server = createTlsServer({ ...tls, handshakeTimeout: TLS_HANDSHAKE_MS_MAX });
+    const server = createTlsServer({ ...tls, handshakeTimeout: this.#options.tlsHandshakeMsMax });
+    this.#tlsServers.push(server);
     // Node leaves a socket open whose handshake takes too long.
     server.on('tlsClientError', (_error: Error, socket: TLSSocket) => {
       guests.get(endsOf(socket))?.socket.destroy();
@@ -115,6 +117,11 @@ export class AmqpListener implements AmqpConnectionOwner {
       guest.socket.once('close', () => guests.delete(ends));
       server.emit('connection', guest.socket);
     };
+  }
+
+  /** For connections from now on; who is asked for a certificate stays as it is. */
+  setTls(tls: TlsOptions): void {
+    for (const server of this.#tlsServers) server.setSecureContext(tls);
   }
 
   /** A connection whose bytes come over something else; `opened` is called when it has logged in. undefined: there may be no more. */

@@ -1,6 +1,6 @@
 // What an AMQP connection is about to send: frames of all its channels, encoded into one growing chunk, put on the socket once a turn. hot
 // Always: (1) frames leave in the order of the calls, a method's content right behind it; (2) every body frame but the last is filled to
-// frameMax - 8 exactly (clients count on it); (3) `isWritable` is false above 4 MiB of written and unsent bytes, `isOverfull` true above twice as much, which
+// frameMax - 8 exactly (clients count on it); (3) `isWritable` is false above its limit (4 MiB) of written and unsent bytes, `isOverfull` true above twice as much, which
 // only what is not held back can fill: answers, gets, returns; `drained` follows both.
 // Refuses: to own chunks (shared/send-queue.ts does), to drop anything, and to wait. Who asks for deliveries looks at `isWritable` first; who carries out requests, at `isOverfull`.
 
@@ -19,7 +19,7 @@ import {
 import { copyBytes } from '../../shared/bytes.ts';
 import { CHUNK_BYTES_MAX } from '../../shared/chunk-pool.ts';
 import type { ContentParts } from '../../shared/content.ts';
-import { SEND_QUEUE_BYTES_MAX, SendQueue } from '../../shared/send-queue.ts';
+import { SendQueue } from '../../shared/send-queue.ts';
 import type { ByteSocket } from './byte-socket.ts';
 
 const CONFIRM_FRAME_BYTES = CONFIRM_BYTES + FRAME_OVERHEAD_BYTES;
@@ -33,9 +33,9 @@ export class Outbox {
   #ackFlush = -1;
   #ackChannel = 0;
 
-  constructor(socket: ByteSocket, frameMax: number, drained: () => void) {
+  constructor(socket: ByteSocket, frameMax: number, drained: () => void, sendQueueBytes?: number) {
     this.frameMax = frameMax;
-    this.#queue = new SendQueue((bytes, sent) => socket.write(bytes, sent), drained);
+    this.#queue = new SendQueue((bytes, sent) => socket.write(bytes, sent), drained, sendQueueBytes);
   }
 
   /** Flushes that sent something: a heartbeat is due when it stands still. */
@@ -46,11 +46,11 @@ export class Outbox {
     return this.#queue.totalBytes;
   }
   get isWritable(): boolean {
-    return this.#queue.isBelow(SEND_QUEUE_BYTES_MAX);
+    return this.#queue.isBelow(this.#queue.bytesMax);
   }
   /** Its peer asks and does not read. `drained` follows here too. */
   get isOverfull(): boolean {
-    return !this.#queue.isBelow(2 * SEND_QUEUE_BYTES_MAX);
+    return !this.#queue.isBelow(2 * this.#queue.bytesMax);
   }
 
   /** A whole frame, encoded elsewhere. */

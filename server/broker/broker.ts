@@ -13,6 +13,7 @@ import type { DeadLetters } from './dead-letter.ts';
 import { DeadLetterCycles } from './dead-letter-cycles.ts';
 import { Schedule } from './expiry.ts';
 import { HiddenQueues } from './hidden-queues.ts';
+import type { BrokerLimits } from './limits.ts';
 import type { Account } from './login.ts';
 import { generateName } from './names.ts';
 import { Policies } from './policies.ts';
@@ -29,33 +30,6 @@ import { sampleVhost } from './stats.ts';
 import { Users } from './users.ts';
 import { type QueueOptions, Vhost } from './vhost.ts';
 import { Vhosts } from './vhosts.ts';
-
-/** Named limits; security.md gives the reasons. */
-export interface BrokerLimits {
-  /** The largest body. */
-  readonly messageBytes: number;
-  /** Publishers are held back above this many bytes of messages in memory, until four fifths of it. */
-  readonly memoryBytes: number;
-  /** How long a delivery may stay unacked where nothing else says so. */
-  readonly consumerTimeoutMs: number;
-  readonly publisherWindowBytes: number;
-  readonly consumersPerSession: number;
-  readonly connectionsPerUser: number;
-  readonly unackedBytesPerSession: number;
-  /** What a transaction may hold: its publishes, and 128 bytes for each operation. */
-  readonly transactionBytes: number;
-}
-
-export const defaultLimits: BrokerLimits = {
-  messageBytes: 16 * 1024 * 1024, // RabbitMQ 4's default
-  memoryBytes: 1024 * 1024 * 1024,
-  consumerTimeoutMs: 30 * 60_000, // RabbitMQ's default
-  publisherWindowBytes: 8 * 1024 * 1024,
-  consumersPerSession: 1_000,
-  connectionsPerUser: 1_000,
-  unackedBytesPerSession: 64 * 1024 * 1024,
-  transactionBytes: 24 * 1024 * 1024, // one record of the log, which holds at most 32 MiB; one message of the largest size fits
-};
 
 export interface BrokerOptions {
   readonly log: MessageLog;
@@ -139,6 +113,7 @@ export class Broker implements LogListener {
     this.deadLetterCycles = new DeadLetterCycles(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
     this.vhosts = new Vhosts(this.records, {
+      queuesMax: options.limits.queuesPerVhost,
       create: (name) => this.#createVhost(name),
       evict: (vhost, reason) => this.#sessions.end(new AmqpError(ReplyCode.ConnectionForced, reason), (session) => session.vhost === vhost),
     });
@@ -371,6 +346,7 @@ export class Broker implements LogListener {
       random: this.#random,
       createQueue: (vhost: Vhost, queueName: string, options: QueueOptions): Queue => this.#createQueue(vhost, queueName, options),
       define: (definition: Definition): void => this.#define(definition),
+      limits: this.limits,
       admitQueue: (count) => this.vhosts.admitQueue(name, count),
       defaultQueueType: () => this.vhosts.defaultQueueType(name),
       declared: (vhost, destination) => this.policies.apply(vhost, destination),

@@ -12,6 +12,7 @@ import type { Broker } from './broker.ts';
 import { Clearance } from './clearance.ts';
 import { enter } from './dead-letter.ts';
 import { refusedByLength } from './held-publishes.ts';
+import { checkHeaders } from './limit-checks.ts';
 import { Discipline, type Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName, REPLY_TO } from './reply-to.ts';
@@ -161,6 +162,7 @@ export class Intake {
         },
       );
     const headers = content.headersStart === 0 || !hasExtraKeys(content) ? undefined : content.headers;
+    checkHeaders(content, this.#broker.limits);
     this.#expirationMs = readExpiration(content.expiration);
     const isRequest = replyTo === REPLY_TO;
     if (!isRequest && !headers?.has('BCC')) return content;

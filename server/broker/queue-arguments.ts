@@ -7,6 +7,7 @@ import { type FieldTable, type FieldValue, Typed } from '../../shared/amqp/table
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import { canonicalValue, integerOf, printValue, typeName } from './field-values.ts';
+import { defaultLimits } from './limits.ts';
 import { describe } from './names.ts';
 import { isQueueType, type QueueShape, type QueueType } from './queue-type.ts';
 
@@ -53,7 +54,6 @@ export const TEN_YEARS_MS = 315_360_000_000; // RabbitMQ's bound on every expiry
 const PRIORITY_MAX = 255; // AMQP: priority is an octet
 const QUORUM_PRIORITY_MAX = 31; // RabbitMQ 4.x: 32 levels
 const QUORUM_DEFAULT_PRIORITY = 4; // RabbitMQ 4.x
-const QUORUM_DELIVERY_LIMIT = 20; // RabbitMQ 4.x
 
 /** In RabbitMQ's order, then ours. x-consumer-timeout is not here: RabbitMQ ignores it when it compares. */
 const COMPARED = [
@@ -76,7 +76,7 @@ const COMPARED = [
 ];
 
 /** The settings `args` ask for. Throws 406 at the first argument that is none. */
-export function readQueueSettings(args: FieldTable, place: QueuePlace): QueueSettings {
+export function readQueueSettings(args: FieldTable, place: QueuePlace, quorumDeliveryLimit = defaultLimits.deliveryLimit): QueueSettings {
   const reader = new ArgumentReader(args, place);
   const type = reader.queueType();
   const isQuorum = type === 'quorum';
@@ -101,7 +101,7 @@ export function readQueueSettings(args: FieldTable, place: QueuePlace): QueueSet
     deadLetterExchange,
     deadLetterRoutingKey,
     singleActiveConsumer: reader.flag('x-single-active-consumer'),
-    deliveryLimit: reader.deliveryLimit(isQuorum ? QUORUM_DELIVERY_LIMIT : Number.POSITIVE_INFINITY),
+    deliveryLimit: reader.deliveryLimit(isQuorum ? quorumDeliveryLimit : Number.POSITIVE_INFINITY),
     consumerTimeoutMs: reader.positiveMs('x-consumer-timeout', undefined),
     consumerTimeoutAction: reader.choice(
       'x-consumer-timeout-action',

@@ -327,7 +327,8 @@ export class Queue implements ReadWaiter {
   follow(policy: EffectivePolicy): void {
     const before = this.settings;
     this.policy = policy;
-    this.settings = readQueueSettings(withDefinition(this.arguments, policy.definition), { queue: this.name, vhost: this.vhost.name });
+    const place = { queue: this.name, vhost: this.vhost.name };
+    this.settings = readQueueSettings(withDefinition(this.arguments, policy.definition), place, this.#broker.limits.deliveryLimit);
     if (this.settings.messageTtlMs !== before.messageTtlMs) this.#deadlines.ttlChanged();
     this.#takeSettings();
     if (this.settings.expiresMs !== before.expiresMs) this.#idleness.changed();

@@ -10,6 +10,7 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Definition, Random } from '../ports.ts';
 import { bindingDefinition, DefinitionReader, exchangeDefinition, isDefined, queueDefinition } from './definitions.ts';
 import { Binding, createMatcher, type Destination, Exchange, incomingOf } from './exchange.ts';
+import { checkBinding, type TopologyLimits } from './limit-checks.ts';
 import { checkKey, checkNewName, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
 import { predeclaredExchanges } from './predeclared.ts';
 import type { Queue } from './queue.ts';
@@ -32,6 +33,7 @@ export interface VhostPorts {
   readonly random: Random;
   createQueue(vhost: Vhost, name: string, options: QueueOptions): Queue;
   define(definition: Definition): void;
+  readonly limits: TopologyLimits;
   /** Throws 406 when one more beside `count` would be too many. */
   admitQueue(count: number): void;
   /** Of queues that are declared without x-queue-type; undefined: classic. */
@@ -136,7 +138,7 @@ export class Vhost {
       checkEquivalent(existing, shape, place);
       return existing;
     }
-    const settings = readQueueSettings(shape.arguments, place);
+    const settings = readQueueSettings(shape.arguments, place, this.#ports.limits.deliveryLimit);
     checkProperties(settings.type, shape, place);
     this.#ports.admitQueue(this.queues.size);
     const queue = this.#ports.createQueue(this, name, { ...shape, settings, number: undefined });
@@ -261,10 +263,9 @@ export class Vhost {
     const name = read.text('name');
     if (this.queues.has(name)) return;
     const args = read.table('arguments');
-    const settings = readQueueSettings(args, { queue: name, vhost: this.name });
-    const [autoDelete, number] = [read.flag('autoDelete'), read.number('number')];
-    const shape = { durable: true, autoDelete, exclusiveOwner: undefined, arguments: args };
-    const queue = this.#ports.createQueue(this, name, { ...shape, settings, number });
+    const settings = readQueueSettings(args, { queue: name, vhost: this.name }, this.#ports.limits.deliveryLimit);
+    const shape = { durable: true, autoDelete: read.flag('autoDelete'), exclusiveOwner: undefined, arguments: args };
+    const queue = this.#ports.createQueue(this, name, { ...shape, settings, number: read.number('number') });
     if (read.has('nextSeq')) queue.continueAt(read.number('nextSeq'));
     this.#addQueue(queue);
   }
@@ -286,6 +287,7 @@ export class Vhost {
   #bind(source: Exchange, destination: Destination, key: string, args: FieldTable): void {
     checkKey(key);
     if (source.find(destination, key, args) !== undefined) return;
+    checkBinding(source, destination, key, this.#ports.limits);
     source.matcher.check(key, args);
     const binding = new Binding(source, destination, key, args);
     source.attach(binding);

@@ -16,6 +16,8 @@ export const DEFAULT_VHOST = '/';
 const NAME_BYTES_MAX = 255; // AMQP: a vhost's path is a short string
 
 export interface VhostsPorts {
+  /** Of every vhost, beside its own limit. */
+  readonly queuesMax: number;
   create(name: string): Vhost;
   /** Ends every session in it. */
   evict(vhost: Vhost, reason: string): void;
@@ -72,6 +74,11 @@ export class Vhosts {
 
   /** Throws 406 when one more queue beside `count` would be too many. */
   admitQueue(vhost: string, count: number): void {
+    if (count >= this.#ports.queuesMax)
+      throw new AmqpError(ReplyCode.PreconditionFailed, `cannot declare queue: vhost '${vhost}' has ${count} queues`, {
+        path: '/queue',
+        hint: 'the setting limits.queues-per-vhost allows no more',
+      });
     const max = this.limit(vhost, 'max-queues');
     if (max < 0 || count < max) return;
     throw new AmqpError(ReplyCode.PreconditionFailed, `cannot declare queue: queue limit in vhost '${vhost}' (${max}) is reached`, {

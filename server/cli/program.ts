@@ -16,6 +16,7 @@ interface Verb {
 
 const VERBS: readonly Verb[] = [
   { name: 'start', summary: 'run the broker', load: () => import('./start.ts') },
+  { name: 'config', summary: 'check, print and explain the configuration', load: () => import('./config.ts') },
   { name: 'publish', summary: 'publish messages, from the command line or from stdin', load: () => import('./publish.ts') },
   { name: 'consume', summary: 'print the messages of a queue as they come, and settle them', load: () => import('./consume.ts') },
   { name: 'get', summary: 'take single messages from a queue', load: () => import('./get.ts') },
@@ -28,9 +29,11 @@ const VERBS: readonly Verb[] = [
   { name: 'dump-wal', summary: 'show the records of log files', load: () => import('./dump-wal.ts') },
 ];
 
+const ignore = (): void => undefined;
+
 /** Runs one command line (without node and script) and answers its exit code. */
 export async function run(words: readonly string[]): Promise<ExitCode> {
-  process.stdout.on('error', () => undefined); // nobody reads the help, or the greeting of a broker, which goes on; results are Output's
+  if (!process.stdout.listeners('error').includes(ignore)) process.stdout.on('error', ignore); // nobody reads the help, or the greeting of a broker, which goes on; results are Output's
   const program = new Command('leveret');
   program
     .description('Leveret, a message broker: exchanges, queues, one command.')

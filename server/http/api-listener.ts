@@ -12,7 +12,9 @@ export function apiListener(options: ApiOptions, isLoopback: (address: string) =
     async (request, env) => {
       const socket = 'incoming' in env ? env.incoming.socket : undefined;
       const address = socket?.remoteAddress ?? '';
-      const remote: Remote = { name: `${address}:${socket?.remotePort ?? 0}`, address, isLoopback: isLoopback(address) };
+      const [peerPort, localAddress, localPort] = [socket?.remotePort ?? 0, socket?.localAddress ?? '', socket?.localPort ?? 0];
+      const ends = { peerPort, localAddress, localPort, isTls: socket !== undefined && 'encrypted' in socket };
+      const remote: Remote = { name: `${address}:${peerPort}`, address, isLoopback: isLoopback(address), ends };
       return await api(request, remote);
     },
     { overrideGlobalObjects: false },

@@ -1,6 +1,6 @@
 // The management API: who asks, what for, and the answer. One way through for every route.
-// Always: (1) nobody is heard before their password is; a wrong one costs its sender LOGIN_DELAY_MS; (2) a body is counted while it comes in, whatever
-// Content-Length says, and cut off at BODY_BYTES_MAX; (3) whatever is thrown becomes a status here and nowhere else; (4) a page of another origin is
+// Always: (1) nobody is heard before their password is; a wrong one costs its sender a second; (2) a body is counted while it comes in, whatever
+// Content-Length says, and cut off at its limit; (3) whatever is thrown becomes a status here and nowhere else; (4) a page of another origin is
 // refused, and no answer allows one to read it.
 // Refuses: cookies and every other ambient credential.
 
@@ -16,8 +16,12 @@ import { openApi } from './openapi.ts';
 import { Created, type HashPassword, isObject, Reply, type Route, type ServerFacts } from './route.ts';
 import { routes } from './routes/routes.ts';
 
-// security.md, 3: 10 MB, and 1 MB except for definitions, which are not here yet.
-const BODY_BYTES_MAX = 1_000_000;
+/** security.md, 3. */
+export interface ApiLimits {
+  readonly httpBodyBytes: number;
+  readonly loginDelayMs: number;
+}
+export const defaultApiLimits: ApiLimits = { httpBodyBytes: 1_000_000, loginDelayMs: LOGIN_DELAY_MS };
 
 const SECURITY_HEADERS = {
   'cache-control': 'no-store',
@@ -33,6 +37,7 @@ export interface ApiOptions {
   readonly log: ConnectionLog;
   readonly hashPassword: HashPassword;
   readonly facts: ServerFacts;
+  readonly limits: ApiLimits;
 }
 
 export type Fetch = (request: Request, remote: Remote) => Promise<Response>;
@@ -70,7 +75,7 @@ async function answer(
     const { broker, hashPassword, facts } = options;
     const url = new URL(request.url);
     const names = Object.fromEntries(Object.entries(path).map(([name, value]) => [name, value ?? '']));
-    const body = route.method === 'GET' ? {} : await bodyOf(request);
+    const body = route.method === 'GET' ? {} : await bodyOf(request, options.limits);
     return respond(
       await route.handle({ broker, account, path: names, query: url.searchParams, headers: request.headers, body, hashPassword, facts }),
     );
@@ -108,12 +113,12 @@ function checkOrigin(request: Request): void {
   throw notAuthorised(`pages from ${origin.slice(0, 200)} may not use this API`, 'ask from a page of this server');
 }
 
-async function callerOf({ login, clock }: ApiOptions, request: Request, remote: Remote): Promise<Account> {
+async function callerOf({ login, clock, limits }: ApiOptions, request: Request, remote: Remote): Promise<Account> {
   const credentials = readBasic(request.headers.get('authorization'));
   if (credentials === undefined) throw notAuthorised('Login failed', 'send a name and a password: Basic authentication');
   const outcome = await new Promise<Account | AmqpError>((resolve) => login.check(credentials.user, credentials.password, remote, resolve));
   if (!(outcome instanceof AmqpError)) return outcome;
-  await new Promise<void>((resolve) => clock.setTimer(clock.now() + LOGIN_DELAY_MS, resolve));
+  await new Promise<void>((resolve) => clock.setTimer(clock.now() + limits.loginDelayMs, resolve));
   throw notAuthorised('Login failed', outcome.detail.hint);
 }
 
@@ -125,8 +130,8 @@ function readBasic(header: string | null): { user: string; password: string } | 
   return colon < 0 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) };
 }
 
-async function bodyOf(request: Request): Promise<JsonObject> {
-  const bytes = await readBody(request);
+async function bodyOf(request: Request, { httpBodyBytes }: ApiLimits): Promise<JsonObject> {
+  const bytes = await readBody(request, httpBodyBytes);
   if (bytes.length === 0) return {};
   let body: unknown;
   try {
@@ -138,12 +143,18 @@ async function bodyOf(request: Request): Promise<JsonObject> {
   return body;
 }
 
-async function readBody(request: Request): Promise<Uint8Array> {
+async function readBody(request: Request, bytesMax: number): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.body ?? []) {
     length += chunk.length;
-    if (length > BODY_BYTES_MAX) throw new HttpError(413, 'payload_too_large', `a body has at most ${BODY_BYTES_MAX} bytes`);
+    if (length > bytesMax)
+      throw new HttpError(
+        413,
+        'payload_too_large',
+        `a body has at most ${bytesMax} bytes`,
+        'the setting limits.http-body-bytes decides it',
+      );
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);

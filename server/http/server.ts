@@ -1,18 +1,32 @@
-// The one HTTP port: `/ws` becomes a WebSocket, `/health` says ok, `/` says what this is.
-// Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open.
+// One HTTP port, plain or TLS: `/ws` becomes a WebSocket, `/health` says ok, `/` says what this is.
+// Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open; (3) over TLS every answer carries HSTS.
 // Refuses: everything else with 404. What is under /api is the management API's (api.ts).
 
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { TlsOptions } from 'node:tls';
 import type { Clock } from '../ports.ts';
 import { answerHealth } from './health.ts';
 
-const REQUEST_MS_MAX = 10_000; // security.md: handshake 10 s
 const CHECK_MS = 1000; // Node looks every 30 s for what is too slow, which makes 40 s of 10
 const HEADER_BYTES_MAX = 16_384;
+const HSTS = 'max-age=31536000'; // a year: browsers come back with TLS alone
 const ABOUT =
   'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs; /api manages it.\n';
+
+export interface HttpOptions {
+  readonly upgrade: Upgrade;
+  readonly clock: Clock;
+  /** Makes what answers under /api, and answers the same again; where there is none, /api is not there. */
+  readonly api?: () => Promise<ApiListener>;
+  /** For a whole request, and the headers of one. */
+  readonly requestMsMax: number;
+  readonly tlsHandshakeMsMax: number;
+  /** Certificate and key; with them it speaks HTTPS. */
+  readonly tls?: TlsOptions;
+}
 
 /** Answers a request under /api. */
 export type ApiListener = (request: IncomingMessage, response: ServerResponse) => void;
@@ -20,27 +34,27 @@ export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) =
 
 export class HttpServer {
   readonly #server: Server;
+  readonly #tlsServer: TlsServer | undefined;
   readonly #clock: Clock;
   readonly #sockets = new Set<Socket>();
   #hasEnded = false;
-  #api: Promise<ApiListener> | undefined;
 
-  /** `api` makes what answers under /api: at the first such request. */
-  constructor(upgrade: Upgrade, clock: Clock, api?: () => Promise<ApiListener>) {
+  constructor({ upgrade, clock, api, requestMsMax, tlsHandshakeMsMax, tls }: HttpOptions) {
     this.#clock = clock;
-    this.#server = createServer(
-      {
-        maxHeaderSize: HEADER_BYTES_MAX,
-        headersTimeout: REQUEST_MS_MAX,
-        requestTimeout: REQUEST_MS_MAX,
-        connectionsCheckingInterval: CHECK_MS,
-        noDelay: true,
-      },
-      (request, response) => {
-        if (api === undefined || !pathOf(request).startsWith('/api/')) answer(request, response);
-        else void (this.#api ??= api()).then((listener) => listener(request, response));
-      },
-    );
+    const options = {
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: requestMsMax,
+      requestTimeout: requestMsMax,
+      connectionsCheckingInterval: CHECK_MS,
+      noDelay: true,
+    };
+    const serve: RequestListener = (request, response) => {
+      if (api === undefined || !pathOf(request).startsWith('/api/')) answer(request, response);
+      else void api().then((listener) => listener(request, response));
+    };
+    this.#tlsServer = tls && createTlsServer({ ...options, ...tls, handshakeTimeout: tlsHandshakeMsMax }, overTls(serve));
+    this.#server = this.#tlsServer ?? createServer(options, serve);
+    this.#server.on('tlsClientError', (_error: Error, socket: Duplex) => socket.destroy());
     this.#server.once('close', () => {
       this.#hasEnded = true;
     });
@@ -69,6 +83,11 @@ export class HttpServer {
     });
   }
 
+  /** For connections from now on; who is asked for a certificate stays as it is. */
+  setTls(tls: TlsOptions): void {
+    this.#tlsServer?.setSecureContext(tls);
+  }
+
   /** Takes no more connections. */
   stopListening(): void {
     if (this.#server.listening) this.#server.close();
@@ -86,6 +105,13 @@ export class HttpServer {
     await Promise.all(gone);
     cut.cancel();
   }
+}
+
+function overTls(listener: RequestListener): RequestListener {
+  return (request, response) => {
+    response.setHeader('strict-transport-security', HSTS);
+    listener(request, response);
+  };
 }
 
 /** Node has let go of a socket that asks for an upgrade: its errors are ours, and nobody waits for the peer to hang up. */

@@ -9,7 +9,7 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Account, Login, Remote } from '../broker/login.ts';
 import type { UserRecord, Users } from '../broker/users.ts';
 import type { Clock } from '../ports.ts';
-import { LoginFailures } from './failures.ts';
+import { FAILURES_MAX, LoginFailures } from './failures.ts';
 import { type Passwords, SCRYPT } from './passwords.ts';
 
 export const LOOPBACK_USER = 'guest';
@@ -32,11 +32,11 @@ export class Authenticator implements Login {
   /** What is being looked into, by the same digest. */
   readonly #pending = new Map<string, { readonly record: UserRecord | undefined; readonly fits: Promise<boolean> }>();
 
-  constructor(users: Users, passwords: Passwords, clock: Clock) {
+  constructor(users: Users, passwords: Passwords, clock: Clock, failuresMax = FAILURES_MAX) {
     this.#users = users;
     this.#passwords = passwords;
     this.#clock = clock;
-    this.#failures = new LoginFailures(clock);
+    this.#failures = new LoginFailures(clock, failuresMax);
   }
 
   /** This password is the user's, for as long as its record stays: nothing has to be hashed to know it. */
@@ -154,7 +154,7 @@ function asRefusal(error: unknown): AmqpError {
 
 function loopbackOnly(): AmqpError {
   return new AmqpError(ReplyCode.AccessRefused, `user '${LOOPBACK_USER}' can only connect via localhost`, {
-    hint: 'set a user and a password on the server: --config, LEVERET_USER and LEVERET_PASSWORD',
+    hint: 'set a user and a password on the server: --config, LEVERET_DEFAULT_USER and LEVERET_DEFAULT_PASS',
     path: '/user',
   });
 }

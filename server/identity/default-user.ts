@@ -1,16 +1,17 @@
 // The first user: whom the configuration names, so that somebody can come in and make the others.
 // Always: (1) it is made where there is no user at all, or where the configuration names it expressly and its password has changed: the operator of a machine
-// can always come in; (2) it is tagged administrator and may do everything in the default vhost.
+// can always come in; (2) it is tagged administrator and may do everything in its vhost.
 // Refuses: to touch other users, or the permissions of one that is there already.
 
 import type { Broker } from '../broker/broker.ts';
-import { DEFAULT_VHOST } from '../broker/vhosts.ts';
 import type { Authenticator } from './authenticator.ts';
 import type { Passwords } from './passwords.ts';
 
 export interface DefaultUser {
   readonly name: string;
   readonly password: string;
+  /** Made with the user where it is not there. */
+  readonly vhost: string;
   /** False: it is nobody's wish, but guest. */
   readonly isConfigured: boolean;
   /** Its hash outlives the process. Else nothing is hashed: that would cost each embedded broker 60 ms. */
@@ -25,12 +26,13 @@ export async function installDefaultUser(
   user: DefaultUser,
 ): Promise<void> {
   const { users } = broker;
-  const { name, password } = user;
+  const { name, password, vhost } = user;
   const known = users.record(name);
   if (known === undefined && users.size > 0 && !user.isConfigured) return;
   if (known === undefined) {
+    if (broker.vhosts.get(vhost) === undefined) broker.vhosts.put(vhost, {});
     users.put(name, { passwordHash: '', hashingAlgorithm: '', tags: ['administrator'] });
-    users.setPermissions(name, DEFAULT_VHOST, { configure: '.*', write: '.*', read: '.*' });
+    users.setPermissions(name, vhost, { configure: '.*', write: '.*', read: '.*' });
   }
   const isUnfinished = known === undefined || known.hashingAlgorithm === ''; // or the process ended before the hash was there
   // What the configuration says is so from the first moment; guest may have another password by now.

@@ -1,4 +1,4 @@
-// Failed logins: FAILURES_MAX of one user from one address within a minute are the last for that minute, also with the right password.
+// Failed logins: so many (ten) of one user from one address within a minute are the last for that minute, also with the right password.
 // Always: peers on loopback are exempt (security.md, 3). Refuses: to grow: beyond ENTRIES_MAX the oldest is forgotten.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
@@ -6,7 +6,7 @@ import type { Remote } from '../broker/login.ts';
 import type { Clock } from '../ports.ts';
 
 // security.md, 3: auth failures, 10 a minute per (IP, user)
-const FAILURES_MAX = 10;
+export const FAILURES_MAX = 10;
 const FAILURES_MS = 60_000;
 // An attacker with more addresses or names than these is not slowed by this.
 const ENTRIES_MAX = 10_000;
@@ -18,10 +18,12 @@ interface Failures {
 
 export class LoginFailures {
   readonly #clock: Clock;
+  readonly #failuresMax: number;
   readonly #entries = new Map<string, Failures>();
 
-  constructor(clock: Clock) {
+  constructor(clock: Clock, failuresMax: number) {
     this.#clock = clock;
+    this.#failuresMax = failuresMax;
   }
 
   /** A 403 where there were too many. */
@@ -30,7 +32,7 @@ export class LoginFailures {
     const failures = this.#entries.get(key);
     if (failures === undefined || remote.isLoopback) return undefined;
     if (failures.untilMs <= this.#clock.now()) this.#entries.delete(key);
-    else if (failures.count >= FAILURES_MAX)
+    else if (failures.count >= this.#failuresMax)
       return new AmqpError(ReplyCode.AccessRefused, 'login was refused: too many failed logins', { hint: 'wait a minute', path: '/user' });
     return undefined;
   }

@@ -1,12 +1,13 @@
 // One connection, from its first message to its end: hello, login, then requests and frames. It works over any MessageSocket. hot
 //
-//   Hello ──► Checking ──► Open ──► Closed      Hello: 10 s to say hello; Checking: who it is is looked into, and what comes meanwhile waits
+//   Hello ──► Checking ──► Open ──► Closed      Hello: it has a time to say hello; Checking: who it is is looked into, and what comes meanwhile waits
 //     └───────────┴─► Refused ──┴──► Closed      Refused: the login failed; the answer waits a second, so that guessing is slow
 //
 // Always: (1) nothing but hello is heard before Open; (2) whatever is thrown while input is handled becomes a close code here and nowhere else:
 // 4000 + the reply code for what the peer did, 4541 for what we did; (3) one connection's end touches no other.
 // RabbitMQ differs: a refused operation closes the channel there; here it is an answer (requests.ts).
 
+import { TABLE_BYTES_MAX } from '../../shared/amqp/table.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import {
@@ -39,11 +40,9 @@ import { checkRequest } from './validators.ts';
 export const BATCH_OVERHEAD_BYTES = 65_536;
 /** What a peer may send in one message before it has logged in. */
 export const HELLO_BYTES_MAX = 65_536;
-const HELLO_MS_MAX = 10_000;
-const HEADER_BYTES_MAX = 65_536;
 const CLOSE_REASON_BYTES_MAX = 123; // RFC 6455, 5.5.1
-// Answers pile up when a peer asks and never reads; deliveries stop long before (outbox.ts).
-const PAUSE_BYTES = 4 * SEND_QUEUE_BYTES_MAX;
+// Answers pile up when a peer asks and never reads, to so many send queues; deliveries stop long before (outbox.ts).
+const PAUSE_QUEUES = 4;
 
 const Phase = { Hello: 0, Refused: 1, Open: 2, Closed: 3, Checking: 4 } as const;
 type Phase = (typeof Phase)[keyof typeof Phase];
@@ -64,7 +63,29 @@ export interface ConnectionSettings {
   readonly messageBytesMax: number;
   readonly handlesMax: number;
   readonly heartbeatMs: number;
+  readonly limits: ConnectionLimits;
 }
+
+/** security.md, 3. */
+export interface ConnectionLimits {
+  /** From the start to hello. */
+  readonly handshakeMs: number;
+  readonly loginDelayMs: number;
+  readonly headerBytes: number;
+  readonly sendQueueBytes: number;
+  /** Where a consumer asks for none of its own. */
+  readonly prefetch: number;
+  readonly prefetchMax: number;
+}
+
+export const defaultConnectionLimits: ConnectionLimits = {
+  handshakeMs: 10_000,
+  loginDelayMs: LOGIN_DELAY_MS,
+  headerBytes: TABLE_BYTES_MAX,
+  sendQueueBytes: SEND_QUEUE_BYTES_MAX,
+  prefetch: 1000,
+  prefetchMax: PREFETCH_MAX,
+};
 
 /** Told what a listener must count. */
 export interface ConnectionOwner {
@@ -90,7 +111,7 @@ export class Connection implements SocketHandler {
   readonly #held = new Ring<string | Uint8Array>();
   /** A binary message is half done. */
   #isAmidFrames = false;
-  readonly #mayGoOn = (): boolean => this.#outbox.bytes < PAUSE_BYTES;
+  readonly #mayGoOn = (): boolean => this.#outbox.bytes < PAUSE_QUEUES * this.#outbox.bytesMax;
 
   constructor(settings: ConnectionSettings, socket: MessageSocket, remote: Remote, log: ConnectionLog, owner: ConnectionOwner) {
     this.#settings = settings;
@@ -98,18 +119,20 @@ export class Connection implements SocketHandler {
     this.#remote = remote;
     this.#log = log;
     this.#owner = owner;
-    this.#outbox = new Outbox(socket, () => this.#drained());
+    this.#outbox = new Outbox(socket, () => this.#drained(), settings.limits.sendQueueBytes);
     this.#peer = new Peer({
       broker: settings.broker,
       clock: settings.clock,
       handles: new Handles(settings.handlesMax),
       outbox: this.#outbox,
       messageBytesMax: settings.messageBytesMax,
+      prefetch: { unset: settings.limits.prefetch, max: settings.limits.prefetchMax },
       end: (error) => this.#fail(error),
     });
     this.#frames = new DataFrames(this.#peer);
-    this.#timer = settings.clock.setTimer(settings.clock.now() + HELLO_MS_MAX, () =>
-      this.#end(CloseCode.HelloTimeout, 'no hello within 10 seconds'),
+    const { handshakeMs } = settings.limits;
+    this.#timer = settings.clock.setTimer(settings.clock.now() + handshakeMs, () =>
+      this.#end(CloseCode.HelloTimeout, `no hello within ${handshakeMs / 1000} seconds`),
     );
   }
 
@@ -237,15 +260,15 @@ export class Connection implements SocketHandler {
   }
 
   #limits(): Limits {
-    const { messageBytesMax, handlesMax, broker } = this.#settings;
+    const { messageBytesMax, handlesMax, broker, limits } = this.#settings;
     return {
       messageBytes: messageBytesMax,
       frameBytes: FRAME_BYTES_MAX,
       batchBytes: messageBytesMax + BATCH_OVERHEAD_BYTES,
       handles: handlesMax,
-      prefetch: PREFETCH_MAX,
+      prefetch: limits.prefetchMax,
       publisherWindowBytes: broker.limits.publisherWindowBytes,
-      headerBytes: HEADER_BYTES_MAX,
+      headerBytes: limits.headerBytes,
     };
   }
 
@@ -268,7 +291,7 @@ export class Connection implements SocketHandler {
     this.#log.warn({ reason: error.message }, 'login refused');
     this.#transition(Phase.Refused);
     this.#timer?.cancel();
-    this.#timer = clock.setTimer(clock.now() + LOGIN_DELAY_MS, end);
+    this.#timer = clock.setTimer(clock.now() + this.#settings.limits.loginDelayMs, end);
   }
 
   /** The one place where what was thrown becomes a close code. */
@@ -312,7 +335,7 @@ export class Connection implements SocketHandler {
   }
 
   #watchOutbox(): void {
-    if (this.#isPaused || !this.isOpen || this.#outbox.bytes < PAUSE_BYTES || this.#outbox.isWritable) return;
+    if (this.#isPaused || !this.isOpen || this.#mayGoOn() || this.#outbox.isWritable) return;
     this.#isPaused = true;
     this.#socket.pause();
   }

@@ -11,7 +11,7 @@ import { bodyFromJson, propertiesFromJson, tableFromJson, tableToJson } from '..
 import { Discipline, type Publisher } from '../broker/publisher.ts';
 import { sampleQueue } from '../broker/stats.ts';
 import { ConsumerHandle, PublisherHandle, StatsHandle, wrongHandle } from './handles.ts';
-import type { Peer } from './peer.ts';
+import type { Peer, PeerContext } from './peer.ts';
 import { StatsFeed } from './stats-feed.ts';
 
 /** `hello` is the connection's own. */
@@ -109,6 +109,7 @@ export const handlers: Handlers = {
     peer.context.handles.checkFree(request.handle);
     const consumer = peer.session.consume({
       ...request,
+      prefetch: prefetchOf(request.prefetch, peer.context.prefetch),
       credit: request.credit,
       arguments: tableFromJson(request.arguments, '/arguments'),
     });
@@ -131,8 +132,8 @@ export const handlers: Handlers = {
     else if (open?.kind !== 'gone') throw wrongHandle(handle, 'consumer', open);
     reply.ok({});
   },
-  qos: ({ session }, { prefetch }, reply) => {
-    session.qos(prefetch);
+  qos: ({ session, context }, { prefetch }, reply) => {
+    session.qos(prefetch === 0 ? 0 : prefetchOf(prefetch, context.prefetch));
     reply.ok({});
   },
   ack: ({ session }, { tag, multiple }, reply) => {
@@ -216,4 +217,14 @@ function jsonPublisher(peer: Peer): Publisher {
     jsonPublishers.set(peer, publisher);
   }
   return publisher;
+}
+
+/** 0 asks for as much as there may be. */
+function prefetchOf(asked: number | undefined, { unset, max }: PeerContext['prefetch']): number {
+  if (asked === undefined) return unset;
+  if (asked <= max) return asked === 0 ? max : asked;
+  throw new AmqpError(ReplyCode.PreconditionFailed, `a prefetch of ${asked} is above ${max}`, {
+    hint: 'ask for less; the setting limits.prefetch-max decides it',
+    path: '/prefetch',
+  });
 }

@@ -26,7 +26,7 @@ import {
   writeReturnHead,
 } from '../../shared/protocol/frames.ts';
 import { errorToJson } from '../../shared/protocol/json.ts';
-import { SEND_QUEUE_BYTES_MAX, SendQueue } from '../../shared/send-queue.ts';
+import { SendQueue } from '../../shared/send-queue.ts';
 import { encodeUtf8 } from '../../shared/text.ts';
 import type { MessageSocket } from './message-socket.ts';
 
@@ -43,16 +43,19 @@ export class Outbox {
   #confirmCount = 0;
   #confirmRouted = 0;
 
-  constructor(socket: MessageSocket, drained: () => void) {
+  constructor(socket: MessageSocket, drained: () => void, sendQueueBytes?: number) {
     this.#socket = socket;
-    this.#queue = new SendQueue((bytes, sent) => socket.sendBinary(bytes, sent), drained);
+    this.#queue = new SendQueue((bytes, sent) => socket.sendBinary(bytes, sent), drained, sendQueueBytes);
   }
 
   get totalBytes(): number {
     return this.#queue.totalBytes;
   }
+  get bytesMax(): number {
+    return this.#queue.bytesMax;
+  }
   get isWritable(): boolean {
-    return this.#queue.isBelow(SEND_QUEUE_BYTES_MAX);
+    return this.#queue.isBelow(this.#queue.bytesMax);
   }
 
   /** Written and not yet taken by the socket's other side. */

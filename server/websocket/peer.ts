@@ -24,6 +24,8 @@ export interface PeerContext {
   readonly outbox: Outbox;
   /** Of a message's body. */
   readonly messageBytesMax: number;
+  /** Of a consumer that asks for none, and what it may ask for. */
+  readonly prefetch: { readonly unset: number; readonly max: number };
   /** Ends the connection, for a reason of the broker's. */
   readonly end: (error: AmqpError) => void;
 }

@@ -115,15 +115,15 @@ function lengthEnd(bytes: Uint8Array, at: number, end: number): number {
 }
 
 /** Throws 502 unless bytes[start, end) starts with a table that decodeTable can decode. Builds nothing; answers the offset behind the table. */
-export function checkTable(bytes: Uint8Array, start: number, end: number): number {
+export function checkTable(bytes: Uint8Array, start: number, end: number, depthMax = TABLE_DEPTH_MAX): number {
   const tableEnd = lengthEnd(bytes, start, end);
   if (tableEnd - start > TABLE_BYTES_MAX) throw malformed(`above ${TABLE_BYTES_MAX} bytes`);
-  checkFields(bytes, start + 4, tableEnd, true, 1);
+  checkFields(bytes, start + 4, tableEnd, true, 1, depthMax);
   return tableEnd;
 }
 
-function checkFields(bytes: Uint8Array, start: number, end: number, named: boolean, depth: number): void {
-  if (depth > TABLE_DEPTH_MAX) throw malformed(`nested deeper than ${TABLE_DEPTH_MAX}`);
+function checkFields(bytes: Uint8Array, start: number, end: number, named: boolean, depth: number, depthMax: number): void {
+  if (depth > depthMax) throw malformed(`nested deeper than ${depthMax}`);
   let at = start;
   while (at < end) {
     if (named) {
@@ -133,7 +133,7 @@ function checkFields(bytes: Uint8Array, start: number, end: number, named: boole
     }
     const next = skipValue(bytes, at, end);
     const type = bytes[at];
-    if (type === CODE.F || type === CODE.A) checkFields(bytes, at + 5, next, type === CODE.F, depth + 1);
+    if (type === CODE.F || type === CODE.A) checkFields(bytes, at + 5, next, type === CODE.F, depth + 1, depthMax);
     at = next;
   }
 }

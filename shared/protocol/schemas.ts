@@ -128,7 +128,7 @@ export const schemas: { readonly [Name in OperationName]: Schema } = {
       consumerTag: name(''),
       noAck: flag(false),
       exclusive: flag(false),
-      prefetch: { ...prefetch, default: 1000 },
+      prefetch,
       credit: { type: 'integer', minimum: 0, maximum: UINT32 },
       priority: { type: 'integer', minimum: -INT32 - 1, maximum: INT32, default: 0 },
       arguments: tables,

@@ -95,7 +95,17 @@ test('a header from who is no proxy is no AMQP', async () => {
 });
 
 test('the header comes before TLS', async () => {
-  const { started, amqpsPort } = await start(BALANCER, '--amqps-port', '0', '--tls-cert', tls('server'), '--tls-key', tls('server-key'));
+  const { started, amqpsPort } = await start(
+    BALANCER,
+    '--https-port',
+    '0',
+    '--amqps-port',
+    '0',
+    '--tls-cert',
+    tls('server'),
+    '--tls-key',
+    tls('server-key'),
+  );
   for (const [address, outcome] of [
     ['127.0.0.1', 'connection.open-ok'],
     ['203.0.113.7', 'connection.close'],

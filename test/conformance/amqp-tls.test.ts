@@ -17,7 +17,7 @@ async function start(...flags: string[]): Promise<string> {
 }
 
 async function startIn(environment: Record<string, string>, ...flags: string[]): Promise<string> {
-  const started = new Started(['--memory', '--http-port', '0', '--amqps-port', '0', ...SERVER, ...flags], environment);
+  const started = new Started(['--memory', '--http-port', '0', '--https-port', '0', '--amqps-port', '0', ...SERVER, ...flags], environment);
   await started.port();
   const url = /amqps:\/\/\S+/.exec(started.out)?.[0];
   if (url === undefined) throw new Error(`no amqps address in: ${started.out}`);
@@ -46,7 +46,7 @@ test('a client that does not trust the certificate does not connect, and the bro
 });
 
 test('a verified client certificate logs in with EXTERNAL as the user of its common name, without a password', async () => {
-  const ops = { LEVERET_USER: 'orders-service', LEVERET_PASSWORD: 'secret' };
+  const ops = { LEVERET_DEFAULT_USER: 'orders-service', LEVERET_DEFAULT_PASS: 'secret' };
   const url = await startIn(ops, '--tls-ca', path('ca'), '--tls-client-certificate', 'ask');
   const certified = { cert: pem('client'), key: pem('client-key'), credentials: credentials.external() };
   expect(await roundTrip(url, certified)).toBe('over TLS');

@@ -193,8 +193,8 @@ test('amqps is TLS, with a certificate that is checked, and the certificate of a
   const path = (name: string): string => join(ROOT, `test/support/tls/${name}.pem`);
   const pem = (name: string): string => readFileSync(path(name), 'utf8');
   const flags = ['--tls-cert', path('server'), '--tls-key', path('server-key'), '--tls-ca', path('ca'), '--tls-client-certificate', 'ask'];
-  const user = { LEVERET_USER: 'orders-service', LEVERET_PASSWORD: 'secret' }; // the name in the certificate
-  const started = new Started(['--memory', '--http-port', '0', '--amqps-port', '0', ...flags], user);
+  const user = { LEVERET_DEFAULT_USER: 'orders-service', LEVERET_DEFAULT_PASS: 'secret' }; // the name in the certificate
+  const started = new Started(['--memory', '--http-port', '0', '--https-port', '0', '--amqps-port', '0', ...flags], user);
   await started.port();
   const url = /amqps:\/\/[^\s"]+/.exec(started.out)?.[0] ?? '';
   const certified = { ca: pem('ca'), cert: pem('client'), key: pem('client-key') };

@@ -4,7 +4,7 @@
 
 import type { ByteSocket } from '../../server/amqp/byte-socket.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
-import type { AmqpSettings } from '../../server/amqp/handshake.ts';
+import { type AmqpSettings, defaultAmqpLimits } from '../../server/amqp/handshake.ts';
 import { FrameReader, FrameType, PROTOCOL_HEADER, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
@@ -47,7 +47,7 @@ export class AmqpPeer implements ByteSocket {
       clock: engine.time,
       login: anybody,
       product: { product: 'Leveret', version: '0' },
-      messageBytesMax: engine.broker.limits.messageBytes,
+      limits: { ...defaultAmqpLimits, messageBytes: engine.broker.limits.messageBytes },
     };
     const remote = { name: 'peer', address: '', isLoopback: true, certifiedName: undefined };
     this.connection = new AmqpConnection(settings, this, remote, log, { opened: ignore, closed: ignore });

@@ -5,12 +5,13 @@
 
 import { test as base, expect } from 'vitest';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
-import type { AmqpSettings } from '../../server/amqp/handshake.ts';
-import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
+import { type AmqpLimits, type AmqpSettings, defaultAmqpLimits } from '../../server/amqp/handshake.ts';
+import { Broker } from '../../server/broker/broker.ts';
+import { type BrokerLimits, defaultLimits } from '../../server/broker/limits.ts';
 import type { ConnectionLog, Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
-import { Connection, type ConnectionSettings } from '../../server/websocket/connection.ts';
-import type { Answer, Limits, Request } from '../../shared/protocol/control.ts';
+import { Connection, type ConnectionLimits, type ConnectionSettings, defaultConnectionLimits } from '../../server/websocket/connection.ts';
+import type { Answer, JsonObject, Limits, Request } from '../../shared/protocol/control.ts';
 import { MemoryStream } from './byte-stream.ts';
 import { VirtualClock, VirtualTurns } from './clock.ts';
 import { CountingLog } from './counting-log.ts';
@@ -21,6 +22,8 @@ import { RawAmqp } from './raw-amqp.ts';
 
 export interface TestBrokerOptions {
   readonly limits?: Partial<BrokerLimits>;
+  readonly amqp?: Partial<AmqpLimits>;
+  readonly connection?: Partial<ConnectionLimits>;
   /** Every read from the log answers a turn later, as from a disk. */
   readonly defersReads?: boolean;
 }
@@ -41,7 +44,7 @@ export class TestBroker {
   #rest: Promise<void> | undefined;
   #observer: JsonSession | undefined;
 
-  constructor({ limits = {}, defersReads = false }: TestBrokerOptions = {}) {
+  constructor({ limits = {}, amqp = {}, connection = {}, defersReads = false }: TestBrokerOptions = {}) {
     const logOptions: MemoryLogOptions = defersReads ? { deferReads: this.turns } : {};
     this.#log = new CountingLog(new MemoryLog(logOptions));
     this.#broker = new Broker({
@@ -60,9 +63,11 @@ export class TestBroker {
       messageBytesMax: limits.messageBytes ?? defaultLimits.messageBytes,
       handlesMax: 2_047,
       heartbeatMs: 30_000,
+      limits: { ...defaultConnectionLimits, ...connection },
     };
-    const { broker, clock, product, messageBytesMax } = this.#settings;
-    this.#amqpSettings = { broker, clock, product, messageBytesMax, login: oneUser('guest', 'guest') };
+    const { broker, clock, product, messageBytesMax: messageBytes } = this.#settings;
+    const login = oneUser('guest', 'guest');
+    this.#amqpSettings = { broker, clock, product, login, limits: { ...defaultAmqpLimits, messageBytes, ...amqp } };
   }
 
   /** As hello announced them to the first session. */
@@ -76,6 +81,11 @@ export class TestBroker {
     const hello: Answer<'hello'> = await session.hello(fields);
     this.#limits ??= hello.limits;
     return session;
+  }
+
+  /** For all queues and exchanges of the vhost "/". */
+  putPolicy(definition: JsonObject): void {
+    this.#broker.policies.put('policy', '/', 'all', { pattern: '.*', definition });
   }
 
   /** A session that has not said hello. */

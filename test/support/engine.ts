@@ -1,8 +1,9 @@
 // The engine alone: a broker on a memory log, a clock and turns that the test owns, and sessions that record.
 // Always: `settle` runs turns until nothing is left to do, so a test never waits. Refuses: protocols and sockets.
 
-import { Broker, type BrokerLimits, defaultLimits } from '../../server/broker/broker.ts';
+import { Broker } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
+import { type BrokerLimits, defaultLimits } from '../../server/broker/limits.ts';
 import { trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';

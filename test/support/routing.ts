@@ -2,6 +2,7 @@
 // Always: a reference matcher says what a binding means, in the words of the specification, and nothing about how to find it fast.
 
 import fc from 'fast-check';
+import { defaultLimits } from '../../server/broker/limits.ts';
 import type { Queue } from '../../server/broker/queue.ts';
 import { readQueueSettings } from '../../server/broker/queue-arguments.ts';
 import { type QueueOptions, Vhost } from '../../server/broker/vhost.ts';
@@ -62,6 +63,7 @@ export function testVhost(name = '/'): { vhost: Vhost; definitions: Definition[]
       lastNumber = Math.max(lastNumber, options.number ?? lastNumber + 1);
       return fakeQueue(queue, { ...options, number: options.number ?? lastNumber });
     },
+    limits: defaultLimits,
     admitQueue: () => undefined,
     defaultQueueType: () => undefined,
     declared: () => undefined,

@@ -2,10 +2,12 @@
 // Always: small limits, so that a test can reach them; `stop` fails when a connection or a timer outlives it.
 
 import { Admissions } from '../../server/broker/admissions.ts';
-import { Broker, defaultLimits } from '../../server/broker/broker.ts';
+import { Broker } from '../../server/broker/broker.ts';
+import { defaultLimits } from '../../server/broker/limits.ts';
 import { SystemRandom, SystemTurns } from '../../server/clock.ts';
 import { HttpServer } from '../../server/http/server.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
+import { defaultConnectionLimits } from '../../server/websocket/connection.ts';
 import { Listener, type ListenerOptions } from '../../server/websocket/listener.ts';
 import { VirtualClock } from './clock.ts';
 import { oneUser } from './logins.ts';
@@ -43,13 +45,19 @@ export class WebSocketServer {
         messageBytesMax: MESSAGE_BYTES_MAX,
         handlesMax: 10,
         heartbeatMs: 30_000,
+        limits: defaultConnectionLimits,
       },
       origins: ['https://listed.example'],
       admissions: new Admissions({ connectionsMax: 1000, connectionsPerIpMax: 1000, unauthenticatedMax: 1000 }),
       logFor: () => log,
       ...options,
     });
-    this.#http = new HttpServer((request, socket, head) => this.listener.upgrade(request, socket, head), clock);
+    this.#http = new HttpServer({
+      upgrade: (request, socket, head) => this.listener.upgrade(request, socket, head),
+      clock,
+      requestMsMax: 10_000,
+      tlsHandshakeMsMax: 5000,
+    });
   }
 
   static async start(options: Partial<ListenerOptions> = {}): Promise<WebSocketServer> {

@@ -29,7 +29,7 @@ export const LAYERS: readonly Layer[] = [
     name: 'http',
     holds: /^server\/http\//,
     mayImport: [...ENGINE, 'broker'],
-    packages: ['node:http', 'node:net', 'node:stream', 'node:vm', 'hono', '@hono/node-server'],
+    packages: ['node:http', 'node:https', 'node:net', 'node:stream', 'node:tls', 'node:vm', 'hono', '@hono/node-server'],
   },
   { name: 'amqp', holds: /^server\/amqp\//, mayImport: [...ENGINE, 'broker'], packages: ['node:net', 'node:tls', 'node:stream'] },
   { name: 'identity', holds: /^server\/identity\//, mayImport: [...ENGINE, 'broker'], packages: ['node:crypto', 'jose'] },

@@ -132,9 +132,12 @@ test.each([
 test('listening beyond this machine as guest says how to set a user', async () => {
   const started = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0']);
   await started.port();
-  expect(started.out).toContain('LEVERET_USER');
-  const own = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0'], { LEVERET_USER: 'ops', LEVERET_PASSWORD: 'only-here' });
+  expect(started.out).toContain('LEVERET_DEFAULT_USER');
+  const own = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0'], {
+    LEVERET_DEFAULT_USER: 'ops',
+    LEVERET_DEFAULT_PASS: 'only-here',
+  });
   await own.port();
-  expect(own.out).not.toContain('LEVERET_USER');
+  expect(own.out).not.toContain('LEVERET_DEFAULT_USER');
   expect(own.out + own.err).not.toContain('only-here');
 });

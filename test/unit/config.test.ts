@@ -5,10 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
-import { type Config, ConfigError, configOf, SETTINGS, variableOf } from '../../server/config.ts';
+import { type Config, ConfigError, configOf } from '../../server/config.ts';
 import { lineOfKey } from '../../server/config-lines.ts';
 import { editDistance, nearest } from '../../server/config-nearest.ts';
-import { loadConfig } from '../../server/config-sources.ts';
+import { inspectConfig, loadConfig } from '../../server/config-sources.ts';
+import { variableOf } from '../../server/setting.ts';
+import { RENAMED, SETTINGS } from '../../server/settings.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'leveret-config-'));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -36,7 +38,7 @@ test('without any source every setting has its default', () => {
   expect(load(undefined)).toMatchObject({
     host: '127.0.0.1',
     httpPort: 15_672,
-    user: 'guest',
+    defaultUser: { name: 'guest', password: 'guest', vhost: '/', isConfigured: false },
     limits: { connections: 10_000, messageBytes: 16_777_216 },
   });
 });
@@ -98,9 +100,9 @@ describe('a mistake names the place and the nearest key', () => {
       "leveret.toml:3: no setting 'limits.handels': did you mean 'limits.handles'?",
     ],
     ['a key outside its table', 'handles = 5\n', "leveret.toml:1: no setting 'handles': did you mean 'limits.handles'?"],
-    ['a misspelt table', 'user = "u"\n[limit]\nhandles = 5\n', "leveret.toml:2: no setting 'limit'"],
+    ['a misspelt table', 'host = "u"\n[limit]\nhandles = 5\n', "leveret.toml:2: no setting 'limit'"],
     ['a dotted key', 'limits.handels = 5\n', "leveret.toml:1: no setting 'limits.handels': did you mean 'limits.handles'?"],
-    ['a wrong type', 'user = "u"\nhttp-port = "many"\n', `leveret.toml:2: 'http-port' must be integer, not "many"`],
+    ['a wrong type', 'host = "u"\nhttp-port = "many"\n', `leveret.toml:2: 'http-port' must be integer, not "many"`],
     ['a number out of range', '[limits]\nhandles = 0\n', "leveret.toml:2: 'limits.handles' must be >= 1, not 0"],
     ['a fraction', 'http-port = 1.5\n', "leveret.toml:1: 'http-port' must be integer, not 1.5"],
     [
@@ -139,7 +141,7 @@ describe('a mistake names the place and the nearest key', () => {
   });
 
   test('a password is never repeated', () => {
-    expect(complaint('password = 12345678\n')).not.toContain('12345678');
+    expect(complaint('default-pass = 12345678\n')).not.toContain('12345678');
   });
 });
 
@@ -147,6 +149,81 @@ test('an unknown variable that resembles a setting is warned of, others are not 
   const environment = { LEVERET_HTTP_PROT: '1', LEVERET_SERVICE_HOST: '10.0.0.1', LEVERET_URL: 'ws://x', OTHER: '1' };
   const { warnings } = loadConfig({ file: undefined, environment, flags: {} });
   expect(warnings).toEqual(['LEVERET_HTTP_PROT is no setting: did you mean LEVERET_HTTP_PORT?']);
+});
+
+describe('mistakes are all told', () => {
+  test('each with its place, and the first and their number where only one line fits', () => {
+    writeFileSync(file, 'http-prot = 1\n[limits]\nhandels = 5\nheartbeat-ms = 1\n');
+    const { mistakes } = inspectConfig({ file, environment: { LEVERET_HTTP_PORT: 'x' }, flags: { host: '' } });
+    expect(mistakes.map((mistake) => mistake.replace(`${folder}/`, ''))).toEqual([
+      "leveret.toml:1: no setting 'http-prot': did you mean 'http-port'?",
+      "leveret.toml:3: no setting 'limits.handels': did you mean 'limits.handles'?",
+      `--host: 'host' must NOT have fewer than 1 characters, not ""`,
+      `LEVERET_HTTP_PORT: 'http-port' must be integer, not "x"`,
+      "leveret.toml:4: 'limits.heartbeat-ms' must be >= 1000, not 1",
+    ]);
+    expect(complaint('a = 1\nb = 2\n')).toMatch(/^leveret.toml:1: no setting 'a'.* \(and 1 more: leveret config check\)$/);
+  });
+
+  test.each([
+    ['tls.cert without its key', '[tls]\ncert = "c"\n', "leveret.toml:2: 'tls.cert' needs 'tls.key', its private key"],
+    ['a user whose password is the one everybody knows', 'default-user = "ops"\n', "leveret.toml:1: 'default-user' needs 'default-pass'"],
+    [
+      'a token for whatever service',
+      '[jwt]\njwks-url = "https://id.example/keys"\n',
+      "leveret.toml:2: 'jwt.jwks-url' needs 'jwt.audience'",
+    ],
+    ['keys over plain HTTP', '[jwt]\njwks-url = "http://id.example/keys"\n', 'must be a URL that begins with https://'],
+    ['tokens without keys', '[jwt]\nissuer = "https://id.example"\n', "leveret.toml:2: 'jwt.issuer' needs 'jwt.jwks-url'"],
+    ['a signature for nobody', '[alerts]\nsecret = "s3cret"\n', "leveret.toml:2: 'alerts.secret' needs 'alerts.webhook-url'"],
+    [
+      'frames that shrink after login',
+      '[limits]\nframe-max = 4096\n',
+      "'limits.frame-max-before-tune' must be <= 'limits.frame-max', 4096",
+    ],
+    [
+      'a prefetch above the highest',
+      '[limits]\nprefetch-max = 10\n',
+      "leveret.toml:2: 'limits.prefetch' (1000) must be <= 'limits.prefetch-max' (10)",
+    ],
+  ])('%s contradicts itself', (_what, toml, expected) => {
+    expect(complaint(toml)).toContain(expected);
+  });
+});
+
+describe('the user that a broker begins with', () => {
+  const user = (environment: Record<string, string>, toml?: string) => load(toml, environment).defaultUser;
+  test("has RabbitMQ's variables where ours are absent, and those beat the file", () => {
+    const rabbitmq = { RABBITMQ_DEFAULT_USER: 'rabbit', RABBITMQ_DEFAULT_PASS: 'carrot', RABBITMQ_DEFAULT_VHOST: 'burrow' };
+    expect(user(rabbitmq, 'default-user = "x"\ndefault-pass = "y"\n')).toEqual({
+      name: 'rabbit',
+      password: 'carrot',
+      vhost: 'burrow',
+      isConfigured: true,
+    });
+    expect(user({ ...rabbitmq, LEVERET_DEFAULT_USER: 'hare' })).toMatchObject({ name: 'hare', password: 'carrot' });
+    expect(user({}).isConfigured).toBe(false);
+    expect(user({ LEVERET_DEFAULT_PASS: 'other' })).toMatchObject({ name: 'guest', isConfigured: true });
+  });
+
+  test('has its password from a file, without the line break at its end; both together contradict each other', () => {
+    const secret = join(folder, 'secret');
+    writeFileSync(secret, 'carrot \n');
+    const environment = { LEVERET_DEFAULT_USER: 'hare', LEVERET_DEFAULT_PASS_FILE: secret };
+    expect(user(environment).password).toBe('carrot ');
+    writeFileSync(secret, '7\r\n');
+    expect(load(undefined, { LEVERET_HTTP_PORT_FILE: secret }).httpPort).toBe(7);
+    const both = complaint(undefined, { ...environment, LEVERET_DEFAULT_PASS: 'x' });
+    expect(both).toBe('LEVERET_DEFAULT_PASS_FILE: contradicts LEVERET_DEFAULT_PASS: give one of the two');
+    expect(complaint(undefined, { LEVERET_DEFAULT_PASS_FILE: '/nowhere/secret' })).toContain('/nowhere/secret cannot be read (ENOENT)');
+  });
+
+  test('had other names once, which are refused with the new one, for else it would be guest', () => {
+    for (const [from, to] of RENAMED) {
+      expect(complaint(`${from} = "x"\n`)).toBe(`leveret.toml:1: no setting '${from}': its name is '${to}' now`);
+      expect(complaint(undefined, { [variableOf(from)]: 'x' })).toBe(`${variableOf(from)}: its name is ${variableOf(to)} now`);
+    }
+  });
 });
 
 test('a key of Object.prototype is no setting', () => {
@@ -160,7 +237,8 @@ test('the file in the documentation is accepted, and changes nothing', () => {
 });
 
 test('no two settings share a variable', () => {
-  expect(new Set(SETTINGS.map((setting) => variableOf(setting.key))).size).toBe(SETTINGS.length);
+  const variables = SETTINGS.flatMap(({ key }) => [variableOf(key), `${variableOf(key)}_FILE`]);
+  expect(new Set(variables).size).toBe(2 * SETTINGS.length);
 });
 
 test('the line of a key is found wherever it stands', () => {

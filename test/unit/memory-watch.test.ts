@@ -10,6 +10,7 @@ test('it rises above 60 % of the limit and falls a tenth below that, each told o
   let used = 0;
   const watch = new MemoryWatch({
     clock,
+    alarmPercent: 60,
     limitBytes: 1000,
     usedBytes: () => used,
     tell: (isOver) => void told.push([used, isOver]),

@@ -60,7 +60,6 @@ describe('a request', () => {
       consumerTag: '',
       noAck: false,
       exclusive: false,
-      prefetch: 1000,
       priority: 0,
       arguments: {},
       encoding: 'binary',

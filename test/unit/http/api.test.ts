@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type Account, type Login, TAGS, type Tag, trustedAccount } from '../../../server/broker/login.ts';
 import { PatternRights } from '../../../server/broker/rights.ts';
-import { createApi, type Fetch } from '../../../server/http/api.ts';
+import { createApi, defaultApiLimits, type Fetch } from '../../../server/http/api.ts';
 import { routes } from '../../../server/http/routes/routes.ts';
 import { type FieldValue, Typed } from '../../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
@@ -59,7 +59,7 @@ class Server {
       listeners: () => [{ protocol: 'amqp', host: '', port: 5672 }],
     };
     const hashPassword = async (password: string) => ({ passwordHash: `hash of ${password.length}`, hashingAlgorithm: 'x' });
-    this.api = createApi({ broker, login, clock: time, log, hashPassword, facts });
+    this.api = createApi({ broker, login, clock: time, log, hashPassword, facts, limits: defaultApiLimits });
     const peer = this.engine.connect();
     this.engine.declare(peer, 'q');
     peer.session.declareExchange({

@@ -184,7 +184,7 @@ test('an account that is logged as a whole shows no hash', async () => {
 test('the first user is made where there is none, comes in at once, and is left alone afterwards', async () => {
   const door = new Door();
   const { broker } = door.engine;
-  const guest = { name: 'guest', password: 'guest', isConfigured: false, isKept: true };
+  const guest = { name: 'guest', password: 'guest', vhost: '/', isConfigured: false, isKept: true };
   const installed = installDefaultUser(broker, door.authenticator, door.passwords, guest);
   expect(door.isKnown('guest', 'guest')).toBe(true);
   await installed;
@@ -200,11 +200,21 @@ test('the first user is made where there is none, comes in at once, and is left 
   expect(broker.users.names()).toEqual(['other']);
 });
 
+test('the first user has the vhost that the configuration names, which is made', async () => {
+  const door = new Door();
+  const { broker } = door.engine;
+  const ops = { name: 'ops', password: 'x', vhost: 'burrow', isConfigured: true, isKept: false };
+  await installDefaultUser(broker, door.authenticator, door.passwords, ops);
+  expect(broker.vhosts.names()).toEqual(['/', 'burrow']);
+  expect(broker.users.account('ops')?.rights('burrow')?.may('configure', 'anything')).toBe(true);
+  expect(broker.users.account('ops')?.rights('/')).toBeUndefined();
+});
+
 test('a user that the configuration names has the configured password at every start', async () => {
   const door = new Door();
   const { broker } = door.engine;
   await door.add('other', 'x');
-  const ops = { name: 'ops', password: 'configured', isConfigured: true, isKept: true };
+  const ops = { name: 'ops', password: 'configured', vhost: '/', isConfigured: true, isKept: true };
   await installDefaultUser(broker, door.authenticator, door.passwords, ops);
   const first = broker.users.record('ops');
   await installDefaultUser(broker, door.authenticator, door.passwords, ops);
@@ -221,6 +231,7 @@ test('a first user whose hash was never kept, for a crash, gets it at the next s
   await installDefaultUser(broker, door.authenticator, door.passwords, {
     name: 'guest',
     password: 'guest',
+    vhost: '/',
     isConfigured: false,
     isKept: true,
   });

@@ -77,3 +77,20 @@ test('it is told once that there is room again, when half is gone, and only who 
   for (let i = 0; i < chunks / 2; i++) send();
   expect([drained(), queue.bytes]).toEqual([1, 0]);
 });
+
+test('it has a limit of its own, half of which is gone when it tells of room', () => {
+  const drained: number[] = [];
+  const sent: (() => void)[] = [];
+  const queue = new SendQueue(
+    (_bytes, done) => void sent.push(done),
+    () => void drained.push(queue.bytes),
+    1000,
+  );
+  for (const bytes of [400, 300, 300]) {
+    put(queue, bytes);
+    queue.flush();
+  }
+  expect(queue.isBelow(queue.bytesMax)).toBe(false);
+  for (const done of sent) done();
+  expect(drained).toEqual([300]);
+});
