@@ -22,21 +22,23 @@ import { oneUser } from '../support/logins.ts';
 import { PROTOCOL_HEADER, type RawAmqp, rawFrame } from '../support/raw-amqp.ts';
 import { ROOT } from '../tidy/sources.ts';
 
+const composed = (words: string): readonly [string, string] => ['test/unit/configured-limits.test.ts', words];
+
 /** Where each limit is reached: here, or a file and words of the test there. */
 const REACHED: Readonly<Record<string, 'here' | readonly [file: string, words: string]>> = {
   'handshake-ms': 'here',
   'tls-handshake-ms': ['test/unit/https.test.ts', 'limits.tls-handshake-ms'],
-  connections: ['test/wire/websocket-bad-input.test.ts', 'connectionsMax: 2'],
+  connections: composed('limits.connections:'),
   'connections-per-user': 'here',
-  'connections-per-ip': ['test/wire/websocket-bad-input.test.ts', 'connectionsPerIpMax: 2'],
-  'connections-unauthenticated': ['test/conformance/amqp-tls.test.ts', 'LEVERET_LIMITS_CONNECTIONS_UNAUTHENTICATED'],
+  'connections-per-ip': composed('limits.connections-per-ip:'),
+  'connections-unauthenticated': composed('limits.connections-unauthenticated:'),
   'auth-failures-per-minute': 'here',
   'login-delay-ms': 'here',
   'frame-max': 'here',
   'frame-max-before-tune': 'here',
   'channel-max': 'here',
   'amqp-heartbeat-seconds': 'here',
-  'heartbeat-ms': ['test/wire/websocket-bad-input.test.ts', 'silent for two heartbeats'],
+  'heartbeat-ms': composed('limits.heartbeat-ms:'),
   'message-bytes': 'here',
   'header-bytes': 'here',
   'table-depth': 'here',
@@ -47,7 +49,7 @@ const REACHED: Readonly<Record<string, 'here' | readonly [file: string, words: s
   prefetch: 'here',
   'prefetch-max': 'here',
   'unacked-bytes': 'here',
-  'send-queue-bytes': ['test/unit/shared/send-queue.test.ts', 'limit of its own'],
+  'send-queue-bytes': composed('limits.send-queue-bytes:'),
   'consumer-timeout-ms': 'here',
   'delivery-limit': 'here',
   'topic-words': 'here',
@@ -55,9 +57,9 @@ const REACHED: Readonly<Record<string, 'here' | readonly [file: string, words: s
   'http-definitions-bytes': ['docs/configuration.md', 'limits.http-definitions-bytes'],
   'http-requests-per-second': ['docs/configuration.md', 'limits.http-requests-per-second'],
   'drain-ms': ['test/unit/cli-start.test.ts', 'LEVERET_LIMITS_DRAIN_MS'],
-  'memory-bytes': ['test/unit/broker/alarms.test.ts', 'memoryBytes'],
+  'memory-bytes': composed('limits.memory-bytes:'),
   'memory-percent': ['test/unit/memory-watch.test.ts', 'alarmPercent'],
-  'disk-free-bytes': ['test/unit/store', ''],
+  'disk-free-bytes': composed('limits.disk-free-bytes:'),
 };
 
 describe('the list of limits', () => {
@@ -65,8 +67,8 @@ describe('the list of limits', () => {
     const limits = SETTINGS.filter(({ key }) => key.startsWith('limits.')).map(({ key }) => key.slice('limits.'.length));
     expect(Object.keys(REACHED).toSorted()).toEqual(limits.toSorted());
     for (const [name, where] of Object.entries(REACHED)) {
-      if (where === 'here' || where[1] === '') continue;
-      expect(readFileSync(join(ROOT, where[0]), 'utf8'), name).toContain(where[1]);
+      const [file, words] = where === 'here' ? ['test/unit/limits.test.ts', `limits.${name}`] : where;
+      expect(readFileSync(join(ROOT, file), 'utf8'), name).toContain(words);
     }
   });
 
