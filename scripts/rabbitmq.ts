@@ -31,14 +31,17 @@ export function hasRabbitMq(): boolean {
 
 export class RabbitMq {
   readonly port: number;
+  /** Of the management plugin, where it is on. */
+  readonly managementPort: number;
   /** amqp://guest:guest@127.0.0.1:port */
   readonly url: string;
   readonly process: ChildProcess;
   readonly #folder: string;
   readonly #environment: NodeJS.ProcessEnv;
 
-  private constructor(port: number, folder: string, environment: NodeJS.ProcessEnv) {
+  private constructor(port: number, managementPort: number, folder: string, environment: NodeJS.ProcessEnv) {
     this.port = port;
+    this.managementPort = managementPort;
     this.url = `amqp://guest:guest@127.0.0.1:${port}`;
     this.#folder = folder;
     this.#environment = environment;
@@ -48,10 +51,14 @@ export class RabbitMq {
 
   static async start({ config = [], plugins = [], directory = tmpdir() }: RabbitMqOptions = {}): Promise<RabbitMq> {
     const folder = mkdtempSync(join(directory, 'leveret-rabbitmq-'));
-    const [port, distributionPort, mapperPort] = await freePorts(3);
-    writeFileSync(join(folder, 'rabbitmq.conf'), [`listeners.tcp.1 = 127.0.0.1:${port}`, 'log.console = false', ...config, ''].join('\n'));
+    const [port, distributionPort, mapperPort, managementPort] = await freePorts(4);
+    const management = plugins.includes('rabbitmq_management')
+      ? ['management.tcp.ip = 127.0.0.1', `management.tcp.port = ${managementPort}`]
+      : [];
+    const lines = [`listeners.tcp.1 = 127.0.0.1:${port}`, 'log.console = false', ...management, ...config, ''];
+    writeFileSync(join(folder, 'rabbitmq.conf'), lines.join('\n'));
     writeFileSync(join(folder, 'enabled_plugins'), `[${plugins.join(',')}].\n`);
-    const broker = new RabbitMq(Number(port), folder, {
+    const broker = new RabbitMq(Number(port), Number(managementPort), folder, {
       ...process.env,
       HOME: folder,
       RABBITMQ_NODENAME: `leveret-${port}@localhost`,

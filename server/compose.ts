@@ -9,8 +9,10 @@ import type { Address, AmqpListener } from './amqp/listener.ts';
 import { Admissions } from './broker/admissions.ts';
 import { Broker } from './broker/broker.ts';
 import { type BrokerLimits, defaultLimits } from './broker/limits.ts';
+import { certificateEnd } from './certificate.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
 import type { Config, ConfigLimits } from './config.ts';
+import type { ServerListener } from './http/route.ts';
 import type { ApiListener, HttpServer, Upgrade } from './http/server.ts';
 import { Authenticator } from './identity/authenticator.ts';
 import { installDefaultUser } from './identity/default-user.ts';
@@ -76,7 +78,7 @@ export class Leveret implements ConnectionOwner {
   #isClosed = false;
   readonly #passwords = new Passwords();
   readonly #defaultUser: Promise<void>;
-  #listening: readonly { readonly protocol: string; readonly host: string; readonly port: number }[] = [];
+  #listening: readonly ServerListener[] = [];
 
   /** Recovers what the log has kept; throws the log's error when it cannot. */
   constructor(config: Config, { logs, clock, messageLog, onFault }: Parts) {
@@ -155,7 +157,7 @@ export class Leveret implements ConnectionOwner {
     const facts = { product: product.product, version: product.version, startedAt: clock.now(), listeners: () => this.#listening };
     const log = this.#logs.logFor({ connection: 0, peer: 'api' });
     const hashPassword = (password: string): Promise<PasswordHash> => this.#passwords.hash(password);
-    const apiOptions = { broker, login, clock, log, hashPassword, facts, limits };
+    const apiOptions = { broker, login, clock, log, hashPassword, facts, limits, turns: this.#turns };
     // Loaded when somebody asks: a broker that nobody manages starts without it.
     const loadApi = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(apiOptions, isLoopback);
     let loaded: Promise<ApiListener> | undefined;
@@ -174,7 +176,7 @@ export class Leveret implements ConnectionOwner {
       this.#listener = listener;
       this.#amqp = amqp;
       const addresses = { http: plainAddress, https, amqp: plain, amqps: secure };
-      this.#listening = listenersOf(addresses);
+      this.#listening = listenersOf(addresses, ports);
       return addresses;
     } catch (error) {
       listener.close('');
@@ -188,6 +190,8 @@ export class Leveret implements ConnectionOwner {
   setTls(tls: TlsOptions): void {
     for (const server of this.#http) server.setTls(tls);
     this.#amqp?.setTls(tls);
+    const certificateEnds = certificateEnd(tls);
+    this.#listening = this.#listening.map((each) => (each.certificateEnds === undefined ? each : { ...each, certificateEnds }));
   }
 
   /** A connection that needs no network; undefined once closed. */
@@ -242,19 +246,17 @@ export class Leveret implements ConnectionOwner {
   }
 }
 
-interface ListenerFact extends Address {
-  readonly protocol: string;
-}
-
 /** By RabbitMQ's names of protocols. */
-function listenersOf({ http, https, amqp, amqps }: Addresses): ListenerFact[] {
+function listenersOf({ http, https, amqp, amqps }: Addresses, ports: Ports): ServerListener[] {
   const all = [
-    ['http', http],
-    ['https', https],
-    ['amqp', amqp],
-    ['amqp/ssl', amqps],
+    ['http', http, undefined],
+    ['https', https, ports.https?.tls],
+    ['amqp', amqp, undefined],
+    ['amqp/ssl', amqps, ports.amqps?.tls],
   ] as const;
-  return all.flatMap(([protocol, address]) => (address === undefined ? [] : [{ protocol, ...address }]));
+  return all.flatMap(([protocol, address, tls]) =>
+    address === undefined ? [] : [{ protocol, ...address, certificateEnds: tls && certificateEnd(tls) }],
+  );
 }
 
 function brokerLimits(limits: ConfigLimits): BrokerLimits {

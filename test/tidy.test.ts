@@ -2,6 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { routes } from '../server/http/routes/routes.ts';
+import { checkRoutes, type Draft } from './tidy/routes.ts';
 import { checkCycles, checkDependencies, checkGlobals, checkHeaders, checkLayers, checkLock, checkSizes, checkText } from './tidy/rules.ts';
 import { parseSource, ROOT, readTree, treeFiles } from './tidy/sources.ts';
 
@@ -23,6 +25,9 @@ describe('the tree', () => {
     );
     expect(texts.flatMap((path) => checkText(path, readFileSync(join(ROOT, path), 'utf8')))).toEqual([]);
   });
+
+  test('says of each route of the API for whom it is, what right it needs and what its body is', () =>
+    expect(checkRoutes(routes)).toEqual([]));
 
   test('locks its dependencies without naming a registry', () => expect(checkLock(json('package-lock.json'))).toEqual([]));
 
@@ -116,5 +121,28 @@ describe('a rule can fail', () => {
     const code = sample('server/main.ts', "import 'left-pad/x';\nimport 'node:fs';\nimport './config.ts';");
     expect(checkDependencies(code, /^server\//, {}, [])).toEqual(["server/main.ts: 'left-pad' is not in its package.json"]);
     expect(checkDependencies(code, /^server\//, { dependencies: { 'left-pad': '1' } }, [])).toEqual([]);
+  });
+
+  const get: Draft = { method: 'GET', path: '/api/new/{vhost}', tag: 'management', right: 'vhost', summary: 'New' };
+  const put: Draft = { ...get, method: 'PUT', right: 'queue.declare', body: { type: 'object', properties: {}, required: [] } };
+  const without = (route: Draft, field: 'tag' | 'right' | 'body' | 'summary'): Draft => {
+    const { [field]: _, ...rest } = route;
+    return rest;
+  };
+  test.each<readonly [string, readonly Draft[]]>([
+    ['no tag says for whom it is', [without(get, 'tag')]],
+    ['no right says what it needs', [without(get, 'right')]],
+    ['no summary', [without(get, 'summary')]],
+    ['no schema of its body', [without(put, 'body')]],
+    ['GET has no body', [{ ...get, body: 'raw' }]],
+    ['a field is required that the schema does not have', [{ ...put, body: { type: 'object', properties: {}, required: ['name'] } }]],
+    ['a limit of a body that it does not have', [{ ...get, limit: 'http-definitions-bytes' }]],
+    ['a right in a vhost that the path does not name', [{ ...get, path: '/api/new' }]],
+    ['neither tag nor right: anybody', [{ ...get, tag: 'none', right: 'none' }]],
+    ['changes a vhost without a right in it', [{ ...put, right: 'none' }]],
+    ['is there twice', [get, put, get]],
+  ])('routes: %s', (fault, drafts) => {
+    expect(checkRoutes([get, put])).toEqual([]);
+    expect(checkRoutes(drafts)).toEqual([expect.stringContaining(fault)]);
   });
 });

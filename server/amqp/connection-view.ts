@@ -2,6 +2,7 @@
 // Always: what it says is read when it is asked. Refuses: to hold anything of its own but what never changes.
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { ConnectionView } from '../broker/connections.ts';
 import { type Account, type Endpoint, endsOf, type Remote } from '../broker/login.ts';
 import type { Session } from '../broker/session.ts';
@@ -13,7 +14,7 @@ export interface ViewedConnection {
   readonly receivedBytes: number;
   readonly heartbeatSeconds: number;
   readonly outbox: Outbox;
-  shutDown(reason: string): void;
+  fail(error: AmqpError, key: number): void;
 }
 
 export interface ViewFacts {
@@ -72,6 +73,6 @@ export class AmqpConnectionView implements ConnectionView {
     return this.#channels.sessions();
   }
   end(reason: string): void {
-    this.#connection.shutDown(reason);
+    this.#connection.fail(new AmqpError(ReplyCode.ConnectionForced, reason), 0); // the operator's text alone, as RabbitMQ has it
   }
 }

@@ -5,7 +5,7 @@
 // Refuses: to say what a definition means (policy-definition.ts) or to carry it out (queue.ts, exchange.ts). A `glob` may stand for the pattern, which
 // RabbitMQ does not have. RabbitMQ differs: patterns are Perl's there, JavaScript's here; among equals any may hold.
 
-import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { AmqpError, ReplyCode, replyName } from '../../shared/error.ts';
 import { globMatcher } from '../../shared/glob.ts';
 import type { Json, JsonObject } from '../../shared/protocol/control.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
@@ -140,7 +140,8 @@ function matcherOf(pattern: string, glob: string | undefined): (name: string) =>
     return (name) => expression.test(name);
   } catch (error) {
     if (!(error instanceof AmqpError)) throw error;
-    throw invalid(`pattern should be regular expression but is invalid: ${error.message}`, '/pattern', "For example '^orders\\.'.");
+    const why = error.message.replace(`${replyName.get(error.code)} - `, '');
+    throw invalid(`pattern should be regular expression but is invalid: ${why}`, '/pattern', "For example '^orders\\.'.");
   }
 }
 

@@ -1,6 +1,6 @@
 // A request's own session with the broker: what it declares, publishes and gets is asked of authorise() like anybody's.
 // Always: (1) the session ends with the request, so what it got and did not settle goes back; (2) a change is answered when it is durable.
-// Refuses: consumers.
+// Refuses: to outlive it; what has to wait for an ack, pulls.ts keeps.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Publisher } from '../broker/publisher.ts';
@@ -10,11 +10,14 @@ import type { Call } from './route.ts';
 
 type Told = { readonly routed: number } | { readonly error: AmqpError };
 
-class RequestSink implements SessionSink {
-  told: ((what: Told) => void) | undefined;
+type Deliver = SessionSink['deliver'];
 
-  deliver(): void {
-    // it has no consumers
+export class RequestSink implements SessionSink {
+  told: ((what: Told) => void) | undefined;
+  delivered: Deliver | undefined;
+
+  deliver(...delivery: Parameters<Deliver>): void {
+    this.delivered?.(...delivery);
   }
   confirm(_publisher: Publisher, _firstSeq: number, _count: number, routed: number): void {
     this.told?.({ routed });
@@ -29,10 +32,10 @@ class RequestSink implements SessionSink {
     // one publish has enough
   }
   cancelled(): void {
-    // it has no consumers
+    this.told?.({ error: new AmqpError(ReplyCode.NotFound, 'the queue is gone') });
   }
   active(): void {
-    // it has no consumers
+    // whoever waits gets its message when it is its turn
   }
   blocked(): void {
     // a publish is refused then
@@ -67,7 +70,7 @@ export async function acting<Result>(call: Call, vhost: string, action: (acting:
   const session = broker.openSession(sink, { account, vhost, name: 'management API' });
   try {
     const result = await action({ session, publish: (run) => publish(session, sink, run) });
-    await new Promise<void>((resolve) => session.whenDurable(resolve));
+    await settled(session);
     return result;
   } finally {
     session.close();
@@ -84,13 +87,18 @@ async function publish(session: Session, sink: RequestSink, run: Uint8Array): Pr
   return told.routed;
 }
 
+/** Waits until what a session did is on disk. */
+export function settled(session: Session): Promise<void> {
+  return new Promise((resolve) => session.whenDurable(resolve));
+}
+
 /** Waits until what administrators changed is on disk. */
 export function durable({ broker }: Call): Promise<void> {
   return new Promise((resolve) => broker.whenDurable(broker.definedLsn, resolve));
 }
 
 /** Throws 404 for a vhost that is not there, 401 for one that the caller may not see. */
-export function checkVhost({ broker, account }: Call, name: string): void {
+export function checkVhost({ broker, account }: Pick<Call, 'broker' | 'account'>, name: string): void {
   if (broker.vhost(name) === undefined) throw new AmqpError(ReplyCode.NotFound, `no vhost '${name}'`);
   if (account.rights(name) !== undefined || account.tags.has('administrator') || account.tags.has('monitoring')) return;
   throw new AmqpError(ReplyCode.AccessRefused, `User not authorised to access virtual host`);

@@ -1,27 +1,40 @@
 // The management API: who asks, what for, and the answer. One way through for every route.
-// Always: (1) nobody is heard before their password is; a wrong one costs its sender a second; (2) a body is counted while it comes in, whatever
+// Always: (1) nobody is heard before their password or token is; a wrong one costs its sender a second; (2) a body is counted while it comes in, whatever
 // Content-Length says, and cut off at its limit; (3) whatever is thrown becomes a status here and nowhere else; (4) a page of another origin is
-// refused, and no answer allows one to read it.
+// refused (origin.ts), and no answer allows one to read it.
 // Refuses: cookies and every other ambient credential.
 
 import { Hono } from 'hono';
 import { AmqpError } from '../../shared/error.ts';
-import type { JsonObject } from '../../shared/protocol/control.ts';
 import { requireTag } from '../broker/authorise.ts';
 import type { Broker } from '../broker/broker.ts';
 import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
-import type { Clock, ConnectionLog } from '../ports.ts';
-import { badRequest, HttpError, notAuthorised, notFound, toHttpError } from './http-error.ts';
+import type { Clock, ConnectionLog, Turns } from '../ports.ts';
+import { checkVhost } from './acting.ts';
+import { checkBody, NOTHING } from './bodies.ts';
+import { badRequest, HttpError, notAuthorised, notFound, toHttpError, tooMany } from './http-error.ts';
 import { openApi } from './openapi.ts';
-import { Created, type HashPassword, isObject, Reply, type Route, type ServerFacts } from './route.ts';
+import { checkOrigin } from './origin.ts';
+import { Pulls } from './pulls.ts';
+import { RateLimit } from './rate-limit.ts';
+import { checkEncoding, jsonOf, readBody } from './request-body.ts';
+import { type Call, Created, type HashPassword, JsonText, type RateSource, Raw, Reply, type Route, type ServerFacts } from './route.ts';
 import { routes } from './routes/routes.ts';
 
 /** security.md, 3. */
 export interface ApiLimits {
   readonly httpBodyBytes: number;
+  readonly httpDefinitionsBytes: number;
+  /** Of one user; peers on loopback are exempt. */
+  readonly httpRequestsPerSecond: number;
   readonly loginDelayMs: number;
 }
-export const defaultApiLimits: ApiLimits = { httpBodyBytes: 1_000_000, loginDelayMs: LOGIN_DELAY_MS };
+export const defaultApiLimits: ApiLimits = {
+  httpBodyBytes: 1_000_000,
+  httpDefinitionsBytes: 10_000_000,
+  httpRequestsPerSecond: 50,
+  loginDelayMs: LOGIN_DELAY_MS,
+};
 
 const SECURITY_HEADERS = {
   'cache-control': 'no-store',
@@ -38,52 +51,103 @@ export interface ApiOptions {
   readonly hashPassword: HashPassword;
   readonly facts: ServerFacts;
   readonly limits: ApiLimits;
+  readonly turns: Turns;
+  /** Rates are 0 unless it is given. */
+  readonly rates?: RateSource;
+}
+
+/** What one API keeps between requests. */
+interface Api extends ApiOptions {
+  readonly pulls: Pulls;
+  readonly rateLimit: RateLimit;
 }
 
 export type Fetch = (request: Request, remote: Remote) => Promise<Response>;
 
 export function createApi(options: ApiOptions): Fetch {
+  const { clock, limits } = options;
+  const api: Api = { ...options, pulls: new Pulls(), rateLimit: new RateLimit(limits.httpRequestsPerSecond, clock) };
   const app = new Hono<{ Bindings: { remote: Remote } }>({ strict: false });
   for (const route of routes) {
     app.on(route.method, route.path.replace(/\{(\w+)\}/g, ':$1'), (context) =>
-      answer(options, route, context.req.raw, context.req.param(), context.env.remote),
+      answer(api, route, context.req.raw, context.req.param(), context.env.remote),
     );
   }
   app.get('/api/openapi.json', (context) => context.json(openApi(routes, options.facts.version), 200, SECURITY_HEADERS));
-  app.notFound((context) =>
-    refusal(isKnownPath(context.req.path) ? new HttpError(405, 'method_not_allowed', 'Method Not Allowed') : notFound()),
-  );
-  return async (request, remote) => await app.fetch(request, { remote });
+  app.notFound((context) => refusal(noRoute(context.req.path)));
+  return async (request, remote) =>
+    isDecodable(request.url)
+      ? await app.fetch(request, { remote })
+      : refusal(badRequest('the path has a % that stands for nothing', 'a % itself is %25'));
 }
 
-const PATTERNS = routes.map(({ path }) => new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}/?$`));
-function isKnownPath(path: string): boolean {
-  return PATTERNS.some((pattern) => pattern.test(path));
+function isDecodable(url: string): boolean {
+  try {
+    decodeURIComponent(new URL(url).pathname);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const PATTERNS = routes.map(({ method, path }) => ({ method, pattern: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}/?$`) }));
+function noRoute(path: string): HttpError {
+  const methods = PATTERNS.filter(({ pattern }) => pattern.test(path)).map(({ method }) => method);
+  if (methods.length === 0) return notFound();
+  const allow = methods.join(', ');
+  return new HttpError(405, 'method_not_allowed', 'Method Not Allowed', {
+    hint: `this path takes ${allow}`,
+    headers: { allow },
+  });
 }
 
 async function answer(
-  options: ApiOptions,
+  api: Api,
   route: Route,
   request: Request,
   path: Record<string, string | undefined>,
   remote: Remote,
 ): Promise<Response> {
   try {
-    checkOrigin(request);
-    const account = await callerOf(options, request, remote);
-    requireTag(account, route.tag);
-    const { broker, hashPassword, facts } = options;
-    const url = new URL(request.url);
-    const names = Object.fromEntries(Object.entries(path).map(([name, value]) => [name, value ?? '']));
-    const body = route.method === 'GET' ? {} : await bodyOf(request, options.limits);
-    return respond(
-      await route.handle({ broker, account, path: names, query: url.searchParams, headers: request.headers, body, hashPassword, facts }),
-    );
+    checkOrigin(request, route.body === 'raw');
+    const account = await callerOf(api, request, remote);
+    if (!remote.isLoopback && !api.rateLimit.take(account.name))
+      throw tooMany(
+        `user '${account.name}' asks too often`,
+        `at most ${api.limits.httpRequestsPerSecond} a second: the setting limits.http-requests-per-second`,
+      );
+    if (route.tag !== 'none') requireTag(account, route.tag);
+    if (request.method === 'HEAD' && isTaking(route))
+      throw new HttpError(405, 'method_not_allowed', 'Method Not Allowed', { headers: { allow: route.method } });
+    return respond(await route.handle(await callOf(api, route, request, path, account)));
   } catch (error) {
     const told = toHttpError(error);
-    if (told.status === 500) options.log.error({ err: error }, 'internal error: a request failed');
-    return refusal(told);
+    if (told.status === 500) api.log.error({ err: error }, 'internal error: a request failed');
+    return refusal(told, route.path.startsWith('/api/'));
   }
+}
+
+/** A GET that does something, whose answer must not be thrown away: Hono answers HEAD with GET. */
+function isTaking({ method, right }: Route): boolean {
+  return method === 'GET' && right !== 'none' && right !== 'vhost';
+}
+
+async function callOf(
+  { broker, hashPassword, facts, rates, turns, pulls, limits }: Api,
+  route: Route,
+  request: Request,
+  path: Record<string, string | undefined>,
+  account: Account,
+): Promise<Call> {
+  const names = Object.fromEntries(Object.entries(path).map(([name, value]) => [name, value ?? '']));
+  const { searchParams: query } = new URL(request.url);
+  if (route.method !== 'GET' && route.body !== 'raw') checkEncoding(request); // of a message it is a property
+  const bytes = route.method === 'GET' ? new Uint8Array(0) : await readBody(request, route.limit ?? 'http-body-bytes', limits);
+  const body = route.body === 'raw' ? {} : checkBody(route.body ?? NOTHING, jsonOf(bytes));
+  const { headers, signal } = request;
+  const call = { broker, account, path: names, query, headers, body, bytes, signal, hashPassword, facts, rates, turns, pulls };
+  if (route.right !== 'none' && names['vhost'] !== undefined) checkVhost(call, names['vhost']);
+  return call;
 }
 
 function respond(answered: unknown): Response {
@@ -93,69 +157,34 @@ function respond(answered: unknown): Response {
       status: 201,
       headers: answered.location === undefined ? SECURITY_HEADERS : { ...SECURITY_HEADERS, location: answered.location },
     });
+  if (answered instanceof Raw) return new Response(Buffer.from(answered.bytes), { headers: { ...SECURITY_HEADERS, ...answered.headers } });
+  if (answered instanceof JsonText)
+    return new Response(answered.text, { headers: { ...SECURITY_HEADERS, 'content-type': 'application/json' } });
   if (answered instanceof Reply) return Response.json(answered.body, { status: answered.status, headers: SECURITY_HEADERS });
   return Response.json(answered, { headers: SECURITY_HEADERS });
 }
 
-function refusal({ status, error, message, hint }: HttpError): Response {
-  const asks = status === 401 ? { 'www-authenticate': 'Basic realm="Leveret Management"' } : {};
-  return Response.json(
-    { error, reason: message, ...(hint === undefined ? {} : { hint }) },
-    { status, headers: { ...SECURITY_HEADERS, ...asks } },
-  );
+function refusal({ status, error, message, more: { hint, path, headers } }: HttpError, isAsked = false): Response {
+  const asks = status === 401 && isAsked ? { 'www-authenticate': 'Basic realm="Leveret Management"' } : {};
+  return Response.json({ error, reason: message, hint, path }, { status, headers: { ...SECURITY_HEADERS, ...headers, ...asks } });
 }
 
-/** A browser says where a page came from; tools do not. */
-function checkOrigin(request: Request): void {
-  const origin = request.headers.get('origin');
-  if (origin === null) return;
-  if (URL.canParse(origin) && new URL(origin).host === request.headers.get('host')) return;
-  throw notAuthorised(`pages from ${origin.slice(0, 200)} may not use this API`, 'ask from a page of this server');
-}
-
-async function callerOf({ login, clock, limits }: ApiOptions, request: Request, remote: Remote): Promise<Account> {
-  const credentials = readBasic(request.headers.get('authorization'));
-  if (credentials === undefined) throw notAuthorised('Login failed', 'send a name and a password: Basic authentication');
+async function callerOf({ login, clock, limits }: Api, request: Request, remote: Remote): Promise<Account> {
+  const credentials = readCredentials(request.headers.get('authorization'));
+  if (credentials === undefined) throw notAuthorised('Login failed', 'send a name and a password (Basic), or a token (Bearer)');
   const outcome = await new Promise<Account | AmqpError>((resolve) => login.check(credentials.user, credentials.password, remote, resolve));
   if (!(outcome instanceof AmqpError)) return outcome;
   await new Promise<void>((resolve) => clock.setTimer(clock.now() + limits.loginDelayMs, resolve));
   throw notAuthorised('Login failed', outcome.detail.hint);
 }
 
-function readBasic(header: string | null): { user: string; password: string } | undefined {
+/** Basic, or Bearer with a token, which names its user itself. */
+function readCredentials(header: string | null): { user: string; password: string } | undefined {
+  const token = /^Bearer ([\w.~+/-]+=*)$/i.exec(header ?? '')?.[1];
+  if (token !== undefined) return { user: '', password: token };
   const encoded = /^Basic ([A-Za-z0-9+/]+={0,2})$/i.exec(header ?? '')?.[1];
   if (encoded === undefined) return undefined;
   const text = Buffer.from(encoded, 'base64').toString();
   const colon = text.indexOf(':');
   return colon < 0 ? undefined : { user: text.slice(0, colon), password: text.slice(colon + 1) };
-}
-
-async function bodyOf(request: Request, { httpBodyBytes }: ApiLimits): Promise<JsonObject> {
-  const bytes = await readBody(request, httpBodyBytes);
-  if (bytes.length === 0) return {};
-  let body: unknown;
-  try {
-    body = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    throw badRequest('the body is no JSON');
-  }
-  if (!isObject(body)) throw badRequest('the body must be a JSON object');
-  return body;
-}
-
-async function readBody(request: Request, bytesMax: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of request.body ?? []) {
-    length += chunk.length;
-    if (length > bytesMax)
-      throw new HttpError(
-        413,
-        'payload_too_large',
-        `a body has at most ${bytesMax} bytes`,
-        'the setting limits.http-body-bytes decides it',
-      );
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
 }

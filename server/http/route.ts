@@ -1,16 +1,36 @@
 // A route of the management API as data: where, for whom, and what it does.
-// Always: `tag` says who may come here at all (RabbitMQ, Management Plugin: Permissions); rights on queues and exchanges are asked by the session in which
-// a handler acts (acting.ts). Refuses: sockets and streams; a handler gets what was read, and answers a value.
+// Always: (1) `tag` says who may come here at all (RabbitMQ, Management Plugin: Permissions); (2) `right` says what the session in which a handler acts
+// (acting.ts) will ask of authorise() on the queue or exchange that the path names, or that the caller must be allowed into the vhost of the path.
+// Refuses: sockets and streams; a handler gets what was read, and answers a value.
 
 import type { JsonObject } from '../../shared/protocol/control.ts';
+import type { Operation } from '../broker/authorise.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Account, Tag } from '../broker/login.ts';
+import type { Queue } from '../broker/queue.ts';
+import type { Turns } from '../ports.ts';
+import type { BodySchema } from './bodies.ts';
 import { badRequest } from './http-error.ts';
+import type { Pulls } from './pulls.ts';
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE';
 
 /** Hashes a password for keeping. */
 export type HashPassword = (password: string) => Promise<{ readonly passwordHash: string; readonly hashingAlgorithm: string }>;
+
+/** How fast counters grow, a second, by RabbitMQ's names of them; 0 for one that is not known. */
+export interface Rates {
+  rate(counter: string): number;
+  /** Messages that a queue loses a second, net of what comes in. */
+  readonly drainRate?: number;
+}
+/** Who measures: a sampler. */
+export interface RateSource {
+  /** Of all queues together. */
+  readonly all: Rates;
+  /** Undefined: not measured yet. */
+  queue(queue: Queue): Rates | undefined;
+}
 
 export interface Call {
   readonly broker: Broker;
@@ -21,7 +41,15 @@ export interface Call {
   readonly headers: Headers;
   /** {} where there is none. */
   readonly body: JsonObject;
+  /** The body of a route that takes raw bytes. */
+  readonly bytes: Uint8Array;
+  /** The caller has hung up. */
+  readonly signal: AbortSignal;
   readonly hashPassword: HashPassword;
+  /** Undefined: nobody measures. */
+  readonly rates: RateSource | undefined;
+  readonly turns: Turns;
+  readonly pulls: Pulls;
   readonly facts: ServerFacts;
 }
 
@@ -30,8 +58,18 @@ export interface ServerFacts {
   readonly product: string;
   readonly version: string;
   readonly startedAt: number;
-  readonly listeners: () => readonly { readonly protocol: string; readonly host: string; readonly port: number }[];
+  readonly listeners: () => readonly ServerListener[];
 }
+
+export interface ServerListener {
+  readonly protocol: string;
+  readonly host: string;
+  readonly port: number;
+  /** When its certificate ends: in milliseconds since 1970, and as the certificate says it. */
+  readonly certificateEnds?: { readonly at: number; readonly text: string } | undefined;
+}
+
+export type BodyLimit = 'http-body-bytes' | 'http-definitions-bytes';
 
 /** undefined is 204. */
 export type Answered = unknown;
@@ -40,7 +78,14 @@ export interface Route {
   readonly method: Method;
   /** With {names}: `/api/queues/{vhost}/{name}`. */
   readonly path: string;
-  readonly tag: Tag;
+  /** 'none': whoever can log in. */
+  readonly tag: Tag | 'none';
+  /** 'vhost': any right in the vhost of the path; administrators and monitoring see all. 'none': the tag says it all, or a list shows what may be seen. */
+  readonly right: Operation | 'vhost' | 'none';
+  /** PUT and POST have one, DELETE may; 'raw': any bytes. */
+  readonly body?: BodySchema | 'raw';
+  /** Which setting counts its body: limits.http-body-bytes unless it says so. */
+  readonly limit?: BodyLimit;
   readonly summary: string;
   readonly handle: (call: Call) => Answered | Promise<Answered>;
 }
@@ -50,6 +95,22 @@ export class Created {
   readonly location: string | undefined;
   constructor(location?: string) {
     this.location = location;
+  }
+}
+/** Bytes as they are, with headers of their own. */
+export class Raw {
+  readonly bytes: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(bytes: Uint8Array, headers: Readonly<Record<string, string>>) {
+    this.bytes = bytes;
+    this.headers = headers;
+  }
+}
+/** JSON that is written already. */
+export class JsonText {
+  readonly text: string;
+  constructor(text: string) {
+    this.text = text;
   }
 }
 /** A status of its own with a body. */

@@ -1,6 +1,6 @@
 // One HTTP port, plain or TLS: `/ws` becomes a WebSocket, `/health` says ok, `/` says what this is.
 // Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open; (3) over TLS every answer carries HSTS.
-// Refuses: everything else with 404. What is under /api is the management API's (api.ts).
+// Refuses: everything else with 404. What is under /api and /v1 is the API's (api.ts).
 
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
@@ -19,7 +19,7 @@ const ABOUT =
 export interface HttpOptions {
   readonly upgrade: Upgrade;
   readonly clock: Clock;
-  /** Makes what answers under /api, and answers the same again; where there is none, /api is not there. */
+  /** Makes what answers under /api and /v1, and answers the same again; where there is none, /api is not there. */
   readonly api?: () => Promise<ApiListener>;
   /** For a whole request, and the headers of one. */
   readonly requestMsMax: number;
@@ -28,7 +28,7 @@ export interface HttpOptions {
   readonly tls?: TlsOptions;
 }
 
-/** Answers a request under /api. */
+/** Answers a request under /api and /v1. */
 export type ApiListener = (request: IncomingMessage, response: ServerResponse) => void;
 export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
 
@@ -49,7 +49,7 @@ export class HttpServer {
       noDelay: true,
     };
     const serve: RequestListener = (request, response) => {
-      if (api === undefined || !pathOf(request).startsWith('/api/')) answer(request, response);
+      if (api === undefined || !/^\/(api|v1)\//.test(pathOf(request))) answer(request, response);
       else void api().then((listener) => listener(request, response));
     };
     this.#tlsServer = tls && createTlsServer({ ...options, ...tls, handshakeTimeout: tlsHandshakeMsMax }, overTls(serve));

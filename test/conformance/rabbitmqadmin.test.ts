@@ -1,39 +1,25 @@
 // RabbitMQ's own rabbitmqadmin, as its package ships it, against Leveret's management API: a tour of what people do with it.
-import { execFile } from 'node:child_process';
-import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { findRabbitmqadmin, Rabbitmqadmin } from '../support/rabbitmqadmin.ts';
 import { Started } from '../support/started.ts';
 
-const run = promisify(execFile);
-
-/** Debian keeps it in the plugin's folder, whose name bears the version. */
-function findScript(): string | undefined {
-  const root = '/usr/lib/rabbitmq/lib';
-  for (const server of existsSync(root) ? readdirSync(root) : []) {
-    const plugins = join(root, server, 'plugins');
-    for (const plugin of existsSync(plugins) ? readdirSync(plugins) : []) {
-      const path = join(plugins, plugin, 'priv/www/cli/rabbitmqadmin');
-      if (plugin.startsWith('rabbitmq_management-') && existsSync(path)) return path;
-    }
-  }
-  return undefined;
-}
-
-const script = findScript();
-let port: number;
+const script = findRabbitmqadmin();
+let driver: Rabbitmqadmin;
 let started: Started;
 
 beforeEach(async () => {
   started = new Started(['--memory', '--http-port', '0', '--amqp-port', '0']);
-  port = await started.port();
+  driver = new Rabbitmqadmin(await started.port());
 });
-afterEach(() => started.stop());
+afterEach(async () => {
+  await driver.stop();
+  await started.stop();
+});
 
 /** What it prints; rejects when it exits with anything but 0. */
 async function admin(...words: string[]): Promise<string> {
-  const { stdout } = await run('python3', [script ?? '', '-H', '127.0.0.1', '-P', String(port), ...words], { timeout: 60_000 });
+  const { code, stdout, stderr } = await driver.run(...words);
+  if (code !== 0) throw new Error(stderr);
   return stdout;
 }
 async function listed(...words: string[]): Promise<unknown> {

@@ -132,6 +132,18 @@ test('limits.send-queue-bytes: who does not read gets no more than that ahead', 
   socket.stall(false);
 });
 
+test('limits.http-body-bytes: a longer one is cut off, and the setting is named', async () => {
+  const composed = new Composed({ 'limits.http-body-bytes': 1024 });
+  const { http } = await composed.listen();
+  const put = (body: string) => {
+    const headers = { authorization: `Basic ${btoa('guest:guest')}` };
+    return fetch(`http://127.0.0.1:${http.port}/api/queues/%2F/q`, { method: 'PUT', headers, body });
+  };
+  expect((await put(`{}${' '.repeat(1022)}`)).status).toBe(201);
+  const refused = await put(`{}${' '.repeat(1023)}`);
+  expect([refused.status, await refused.json()]).toMatchObject([413, { hint: 'the setting limits.http-body-bytes decides it' }]);
+});
+
 test('limits.memory-bytes: publishers are held back above it', async () => {
   const composed = new Composed({ 'limits.memory-bytes': 1_048_576 });
   const { session } = await composed.session();

@@ -8,6 +8,7 @@ import { defaultAmqpLimits } from '../../server/amqp/handshake.ts';
 import { defaultLimits } from '../../server/broker/limits.ts';
 import type { Login, Remote } from '../../server/broker/login.ts';
 import { configOf } from '../../server/config.ts';
+import { defaultApiLimits } from '../../server/http/api.ts';
 import { LoginFailures } from '../../server/identity/failures.ts';
 import { PlainGuard } from '../../server/plain-guard.ts';
 import type { Notice } from '../../server/ports.ts';
@@ -53,9 +54,9 @@ const REACHED: Readonly<Record<string, 'here' | readonly [file: string, words: s
   'consumer-timeout-ms': 'here',
   'delivery-limit': 'here',
   'topic-words': 'here',
-  'http-body-bytes': ['docs/configuration.md', 'limits.http-body-bytes'],
-  'http-definitions-bytes': ['docs/configuration.md', 'limits.http-definitions-bytes'],
-  'http-requests-per-second': ['docs/configuration.md', 'limits.http-requests-per-second'],
+  'http-body-bytes': composed('limits.http-body-bytes:'),
+  'http-definitions-bytes': ['test/unit/http/api-limits.test.ts', 'limits.http-definitions-bytes:'],
+  'http-requests-per-second': ['test/unit/http/api-limits.test.ts', 'limits.http-requests-per-second:'],
   'drain-ms': ['test/unit/cli-start.test.ts', 'LEVERET_LIMITS_DRAIN_MS'],
   'memory-bytes': composed('limits.memory-bytes:'),
   'memory-percent': ['test/unit/memory-watch.test.ts', 'alarmPercent'],
@@ -86,6 +87,7 @@ describe('the list of limits', () => {
       tableDepth,
       connectionsPerUser,
     });
+    expect(limits).toMatchObject(defaultApiLimits);
     expect(limits).toMatchObject({ memoryBytes, consumerTimeoutMs, amqpHeartbeatSeconds: heartbeatSeconds, ...amqp });
     expect(limits).toMatchObject({
       ...defaultConnectionLimits,

@@ -1,14 +1,17 @@
 // Messages by hand: publish one, get some, see whether the way through the broker is open.
-// Always: a publish is answered once it is confirmed. Refuses: to be a consumer; what is got and not settled goes back at once.
+// Always: a publish is answered once it is confirmed; a get settles what it got before it answers.
+// Refuses: to be a consumer; what is got and not settled goes back at once.
 
 import { decodeBase64, encodeBase64, isBase64 } from '../../../shared/base64.ts';
 import { Content, encodeContent } from '../../../shared/content.ts';
+import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { Json, JsonObject } from '../../../shared/protocol/control.ts';
 import { propertiesFromJson, propertiesToJson } from '../../../shared/protocol/json.ts';
 import { decodeUtf8, encodeUtf8, isUtf8 } from '../../../shared/text.ts';
 import type { Session } from '../../broker/session.ts';
 import type { Got } from '../../broker/session-sink.ts';
 import { acting } from '../acting.ts';
+import { fields, flag, table, text, whole } from '../bodies.ts';
 import { badRequest } from '../http-error.ts';
 import { type Call, countOf, objectOf, type Route, textOf } from '../route.ts';
 import { exchangeName } from './topology.ts';
@@ -16,7 +19,7 @@ import { exchangeName } from './topology.ts';
 const GET_MAX = 10_000;
 
 /** RabbitMQ's names of the properties, and ours. */
-const PROPERTIES: Readonly<Record<string, string>> = {
+export const PROPERTIES: Readonly<Record<string, string>> = {
   content_type: 'contentType',
   content_encoding: 'contentEncoding',
   headers: 'headers',
@@ -46,11 +49,16 @@ async function publish(call: Call): Promise<object> {
     propertiesFromJson(ours(objectOf(body, 'properties'))),
     bytes,
   );
-  const routed = await acting(call, path['vhost'] ?? '', (each) => each.publish(run));
-  return { routed: routed > 0 };
+  try {
+    return { routed: (await acting(call, path['vhost'] ?? '', (each) => each.publish(run))) > 0 };
+  } catch (error) {
+    // RabbitMQ: the path is right, what is published to is not there.
+    if (error instanceof AmqpError && error.code === ReplyCode.NotFound) throw badRequest(`${error.code} ${error.message}`);
+    throw error;
+  }
 }
 
-function ours(properties: JsonObject): JsonObject {
+export function ours(properties: JsonObject): JsonObject {
   const renamed: JsonObject = {};
   for (const [name, value] of Object.entries(properties)) {
     const our = Object.hasOwn(PROPERTIES, name) ? PROPERTIES[name] : undefined;
@@ -60,7 +68,7 @@ function ours(properties: JsonObject): JsonObject {
   return renamed;
 }
 
-function theirs(properties: object): JsonObject {
+export function theirs(properties: object): JsonObject {
   const renamed: JsonObject = {};
   for (const [name, our] of Object.entries(PROPERTIES)) {
     const found: [string, Json] | undefined = Object.entries(properties).find(([each]) => each === our);
@@ -135,11 +143,31 @@ async function aliveness(call: Call): Promise<object> {
   });
 }
 
+const PUBLISH_BODY = fields({ routing_key: text, payload: text, payload_encoding: text, properties: table }, ['routing_key', 'payload']);
+const GET_BODY = fields({ count: whole, ackmode: text, encoding: text, truncate: whole, requeue: flag });
+
 export const messageRoutes: readonly Route[] = [
-  { tag: 'management', method: 'POST', path: '/api/exchanges/{vhost}/{exchange}/publish', summary: 'Publishes a message', handle: publish },
-  { tag: 'management', method: 'POST', path: '/api/queues/{vhost}/{name}/get', summary: 'Gets messages', handle: get },
   {
     tag: 'management',
+    right: 'basic.publish',
+    method: 'POST',
+    path: '/api/exchanges/{vhost}/{exchange}/publish',
+    body: PUBLISH_BODY,
+    summary: 'Publishes a message',
+    handle: publish,
+  },
+  {
+    tag: 'management',
+    right: 'basic.get',
+    method: 'POST',
+    path: '/api/queues/{vhost}/{name}/get',
+    body: GET_BODY,
+    summary: 'Gets messages',
+    handle: get,
+  },
+  {
+    tag: 'management',
+    right: 'queue.declare',
     method: 'GET',
     path: '/api/aliveness-test/{vhost}',
     summary: 'Sends a message through the broker',

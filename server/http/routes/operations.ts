@@ -1,4 +1,4 @@
-// What runs: overview, the node, connections, channels, consumers, and health checks.
+// What runs: overview, the node, connections, channels, consumers.
 // Always: who is tagged monitoring or administrator sees every connection, others their own (RabbitMQ).
 // Refuses: history; counts are of now.
 
@@ -8,16 +8,17 @@ import { checkVhost } from '../acting.ts';
 import { notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
 import { plainTable } from '../plain-table.ts';
-import { type Call, Reply, type Route } from '../route.ts';
+import { NODE, showConsumer, withRates } from '../queue-view.ts';
+import type { Call, Route } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
-const NODE = 'leveret@localhost';
 /** Whose behaviour this is, for tools that look at it (docs/compatibility.md). */
 const COMPATIBLE_VERSION = '4.1.0';
 
 function overview(call: Call): object {
   const { broker, facts } = call;
   let [ready, unacked, queues, exchanges, consumers] = [0, 0, 0, 0, 0];
+  const out = { deliver_get: 0, ack: 0, redeliver: 0 };
   for (const vhost of visibleVhosts(call)) {
     exchanges += vhost.exchanges.size;
     queues += vhost.queues.size;
@@ -25,9 +26,13 @@ function overview(call: Call): object {
       ready += queue.readyCount;
       unacked += queue.unackedCount;
       consumers += queue.consumerCount;
+      out.deliver_get += queue.counts.delivered;
+      out.ack += queue.counts.acked;
+      out.redeliver += queue.counts.redelivered;
     }
   }
   const connections = visibleConnections(call);
+  const rates = call.rates?.all;
   return {
     management_version: COMPATIBLE_VERSION,
     rabbitmq_version: COMPATIBLE_VERSION,
@@ -35,7 +40,7 @@ function overview(call: Call): object {
     product_version: facts.version,
     cluster_name: clusterName(call),
     node: NODE,
-    queue_totals: { messages: ready + unacked, messages_ready: ready, messages_unacknowledged: unacked },
+    queue_totals: withRates({ messages: ready + unacked, messages_ready: ready, messages_unacknowledged: unacked }, rates),
     object_totals: {
       connections: connections.length,
       channels: connections.flatMap((each) => [...each.sessions()]).length,
@@ -43,7 +48,10 @@ function overview(call: Call): object {
       exchanges,
       consumers,
     },
-    message_stats: { publish: broker.publishedCount, drop_unroutable: broker.unroutableCount },
+    message_stats: withRates({ publish: broker.publishedCount, ...out, drop_unroutable: broker.unroutableCount }, rates),
+    rates_mode: 'basic',
+    disable_stats: false,
+    enable_queue_totals: false,
     listeners: facts.listeners().map(({ protocol, host, port }) => ({ node: NODE, protocol, ip_address: host, port })),
     exchange_types: ['direct', 'fanout', 'headers', 'topic'].map((name) => ({ name, enabled: true })),
     statistics_db_event_queue: 0,
@@ -68,7 +76,7 @@ function node({ broker, facts }: Call): object {
     disk_free_alarm: reason.includes('disk'),
     mem_used: broker.log.memoryBytes,
     mem_limit: broker.limits.memoryBytes,
-    rates_mode: 'none',
+    rates_mode: 'basic',
   };
 }
 
@@ -131,23 +139,13 @@ function showChannel(channel: ChannelOf): object {
   };
 }
 
-function consumers(call: Call): object[] {
+function consumers(call: Call): unknown {
   const vhosts =
     call.path['vhost'] === undefined ? visibleVhosts(call) : visibleVhosts(call).filter(({ name }) => name === call.path['vhost']);
-  return vhosts.flatMap((vhost) =>
-    [...vhost.queues.values()].flatMap((queue) =>
-      [...queue.roster.consumers].map((consumer) => ({
-        consumer_tag: consumer.tag,
-        queue: { name: queue.name, vhost: vhost.name },
-        ack_required: !consumer.noAck,
-        exclusive: consumer.exclusive,
-        prefetch_count: consumer.prefetch,
-        active: true,
-        activity_status: 'up',
-        arguments: {},
-      })),
-    ),
+  const things = vhosts.flatMap((vhost) =>
+    [...vhost.queues.values()].flatMap((queue) => [...queue.roster.consumers].map((consumer) => ({ queue, consumer }))),
   );
+  return list({ things, nameOf: ({ consumer }) => consumer.tag, show: ({ queue, consumer }) => showConsumer(queue, consumer) }, call);
 }
 
 function connectionAt(call: Call): ConnectionView {
@@ -157,8 +155,11 @@ function connectionAt(call: Call): ConnectionView {
 }
 
 const listConnections = (call: Call, views = visibleConnections(call)): unknown =>
-  list({ things: views, nameOf: ({ name }) => name, show: showConnection }, call.query);
-const listChannels = (call: Call, things = channels(call)): unknown => list({ things, nameOf: channelName, show: showChannel }, call.query);
+  list({ things: views, nameOf: ({ name }) => name, show: showConnection }, call);
+const listChannels = (call: Call, things = channels(call)): unknown => list({ things, nameOf: channelName, show: showChannel }, call);
+
+const ofUser = (call: Call): ConnectionView[] => visibleConnections(call).filter(({ account }) => account.name === call.path['user']);
+const reasonOf = ({ headers }: Call): string => headers.get('x-reason') ?? 'Closed via management plugin';
 
 function inVhost(call: Call): ConnectionView[] {
   checkVhost(call, call.path['vhost'] ?? '');
@@ -171,33 +172,7 @@ function channelAt(call: Call): object {
   return columns(showChannel(channel), call.query);
 }
 
-// Health: 200 or 503, and why.
-
-const OK = { status: 'ok' };
-function alarms({ broker }: Call): Reply {
-  if (!broker.isBlocked) return new Reply(200, OK);
-  const { reason } = broker.alarms;
-  const standing = ['memory', 'disk'].filter((resource) => reason.includes(resource)).map((resource) => ({ node: NODE, resource }));
-  return new Reply(503, { status: 'failed', reason: 'There are alarms in effect', alarms: standing });
-}
-function portListener({ facts, path }: Call): Reply {
-  const port = Number(path['port']);
-  if (facts.listeners().some((each) => each.port === port)) return new Reply(200, { ...OK, port });
-  return new Reply(503, {
-    status: 'failed',
-    reason: 'No active listener',
-    missing: port,
-    ports: facts.listeners().map((each) => each.port),
-  });
-}
-function protocolListener({ facts, path }: Call): Reply {
-  const { protocol } = path;
-  const names = facts.listeners().map((each) => each.protocol);
-  if (names.some((name) => name === protocol)) return new Reply(200, { ...OK, protocol });
-  return new Reply(503, { status: 'failed', reason: 'No active listener', missing: protocol, protocols: names });
-}
-
-const management = { tag: 'management', method: 'GET' } as const;
+const management = { tag: 'management', right: 'none', method: 'GET' } as const;
 export const operationRoutes: readonly Route[] = [
   { ...management, path: '/api/overview', summary: 'The broker in numbers', handle: (call) => columns(overview(call), call.query) },
   { ...management, path: '/api/cluster-name', summary: 'The name of the cluster', handle: (call) => ({ name: clusterName(call) }) },
@@ -210,10 +185,19 @@ export const operationRoutes: readonly Route[] = [
   },
   { ...management, tag: 'monitoring', path: '/api/nodes/{name}', summary: 'This node', handle: nodeAt },
   { ...management, path: '/api/extensions', summary: 'None', handle: () => [] },
+  { ...management, path: '/api/feature-flags', summary: 'None: every feature is on', handle: () => [] },
+  {
+    ...management,
+    tag: 'none',
+    path: '/api/auth',
+    summary: 'How a page would log in: by name and password',
+    handle: () => ({ oauth_enabled: false, enable_uaa: false }),
+  },
   { ...management, path: '/api/connections', summary: 'Lists connections', handle: (call) => listConnections(call) },
   {
     ...management,
     path: '/api/vhosts/{vhost}/connections',
+    right: 'vhost',
     summary: 'Lists the connections to a vhost',
     handle: (call) => listConnections(call, inVhost(call)),
   },
@@ -228,7 +212,7 @@ export const operationRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/api/connections/{name}',
     summary: 'Closes a connection with 320; the header X-Reason says why',
-    handle: (call) => connectionAt(call).end(call.headers.get('x-reason') ?? 'Closed via management plugin'),
+    handle: (call) => connectionAt(call).end(reasonOf(call)),
   },
   {
     ...management,
@@ -240,10 +224,26 @@ export const operationRoutes: readonly Route[] = [
         channels(call).filter(({ view }) => view.name === call.path['name']),
       ),
   },
+  {
+    ...management,
+    path: '/api/connections/username/{user}',
+    summary: 'Lists the connections of a user',
+    handle: (call) => listConnections(call, ofUser(call)),
+  },
+  {
+    ...management,
+    method: 'DELETE',
+    path: '/api/connections/username/{user}',
+    summary: 'Closes the connections of a user with 320; the header X-Reason says why',
+    handle: (call) => {
+      for (const view of ofUser(call)) view.end(reasonOf(call));
+    },
+  },
   { ...management, path: '/api/channels', summary: 'Lists channels', handle: (call) => listChannels(call) },
   {
     ...management,
     path: '/api/vhosts/{vhost}/channels',
+    right: 'vhost',
     summary: 'Lists the channels in a vhost',
     handle: (call) => {
       const views = inVhost(call);
@@ -255,15 +255,5 @@ export const operationRoutes: readonly Route[] = [
   },
   { ...management, path: '/api/channels/{name}', summary: 'Shows a channel', handle: channelAt },
   { ...management, path: '/api/consumers', summary: 'Lists consumers', handle: consumers },
-  { ...management, path: '/api/consumers/{vhost}', summary: 'Lists the consumers in a vhost', handle: consumers },
-  { ...management, path: '/api/health/checks/alarms', summary: '503 while publishers are held back', handle: alarms },
-  { ...management, path: '/api/health/checks/local-alarms', summary: '503 while publishers are held back', handle: alarms },
-  { ...management, path: '/api/health/checks/virtual-hosts', summary: '200: every vhost runs', handle: () => new Reply(200, OK) },
-  { ...management, path: '/api/health/checks/port-listener/{port}', summary: '503 unless somebody listens there', handle: portListener },
-  {
-    ...management,
-    path: '/api/health/checks/protocol-listener/{protocol}',
-    summary: '503 unless somebody listens for it',
-    handle: protocolListener,
-  },
+  { ...management, right: 'vhost', path: '/api/consumers/{vhost}', summary: 'Lists the consumers in a vhost', handle: consumers },
 ];

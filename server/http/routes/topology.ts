@@ -5,52 +5,34 @@
 import { tableFromJson } from '../../../shared/protocol/json.ts';
 import type { Binding, Exchange } from '../../broker/exchange.ts';
 import { canonicalTable } from '../../broker/field-values.ts';
+import type { EffectivePolicy } from '../../broker/policy-definition.ts';
 import type { Queue } from '../../broker/queue.ts';
 import type { Vhost } from '../../broker/vhost.ts';
 import { acting, checkVhost } from '../acting.ts';
-import { notFound } from '../http-error.ts';
+import { fields, flag, table, text } from '../bodies.ts';
+import { badRequest, notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
 import { plainTable } from '../plain-table.ts';
+import { queueFields, showQueueFully } from '../queue-view.ts';
 import { type Call, Created, flagOf, objectOf, type Route, textOf } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
-
-const NODE = 'leveret@localhost';
 
 export function showExchange(vhost: Vhost, exchange: Exchange): object {
   const { name, durable, autoDelete, internal } = exchange;
   const type = name === '' ? 'direct' : exchange.type; // inside it is a topic exchange, for taps
-  const { policy } = exchange.policy;
-  const more = { user_who_performed_action: '', ...(policy === undefined ? {} : { policy }) };
-  return { name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments), ...more };
+  return {
+    ...{ name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments) },
+    ...{ user_who_performed_action: '', ...showHeld(exchange.policy) },
+  };
 }
 
-export function showQueue(queue: Queue): object {
-  const { counts, readyCount, unackedCount } = queue;
+/** RabbitMQ shows an exchange's policy, and leaves one out that is not there. */
+function showHeld({ policy, operatorPolicy, definition }: EffectivePolicy): object {
+  if (policy === undefined && operatorPolicy === undefined) return {};
   return {
-    name: queue.name,
-    vhost: queue.vhost.name,
-    type: queue.settings.type,
-    durable: queue.durable,
-    auto_delete: queue.autoDelete,
-    exclusive: queue.exclusiveOwner !== undefined,
-    arguments: plainTable(queue.arguments),
-    node: NODE,
-    state: 'running',
-    messages: readyCount + unackedCount,
-    messages_ready: readyCount,
-    messages_unacknowledged: unackedCount,
-    message_bytes_ready: queue.readyBytes,
-    consumers: queue.consumerCount,
-    consumer_utilisation: queue.consumerCount > 0 && readyCount === 0 ? 1 : 0,
-    policy: queue.policy.policy ?? null,
-    operator_policy: queue.policy.operatorPolicy ?? null,
-    effective_policy_definition: queue.policy.definition,
-    message_stats: {
-      publish: counts.published,
-      deliver_get: counts.delivered,
-      ack: counts.acked,
-      redeliver: counts.redelivered,
-    },
+    ...(policy === undefined ? {} : { policy }),
+    ...(operatorPolicy === undefined ? {} : { operator_policy: operatorPolicy }),
+    effective_policy_definition: definition,
   };
 }
 
@@ -69,8 +51,15 @@ export function showBinding(binding: Binding, vhost: Vhost): object {
 
 /** RabbitMQ's name for a binding between two things: its key, `~` for an empty one, and a hash where it has arguments. */
 export function propertiesKey({ key, arguments: args }: Binding): string {
-  if (args.size === 0) return key === '' ? '~' : encodeURIComponent(key);
-  return `${encodeURIComponent(key)}~${hash(canonicalTable(args))}`;
+  if (args.size === 0) return key === '' ? '~' : quoted(key);
+  return `${quoted(key)}~${hash(canonicalTable(args))}`;
+}
+
+/** As forms spell it, like RabbitMQ: a space is a plus. */
+function quoted(key: string): string {
+  return encodeURIComponent(key)
+    .replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`)
+    .replaceAll('%20', '+');
 }
 
 /** 53 bits of FNV-1a: a name in a path, not a secret. RabbitMQ's hash is another one; clients take it as it comes. */
@@ -84,7 +73,7 @@ function hash(text: string): string {
 function defaultBinding(queue: Queue): object {
   const vhost = queue.vhost.name;
   const ends = { source: '', vhost, destination: queue.name, destination_type: 'queue' };
-  return { ...ends, routing_key: queue.name, arguments: {}, properties_key: encodeURIComponent(queue.name) };
+  return { ...ends, routing_key: queue.name, arguments: {}, properties_key: quoted(queue.name) };
 }
 
 function bindingsOf(vhost: Vhost): object[] {
@@ -119,25 +108,28 @@ function exchangeOf(call: Call, field = 'name'): Exchange {
 }
 
 const listQueues = (call: Call): unknown =>
-  list({ things: vhostsOf(call).flatMap((vhost) => [...vhost.queues.values()]), nameOf: ({ name }) => name, show: showQueue }, call.query);
-
-const listExchanges = (call: Call): unknown => {
-  const things = vhostsOf(call).flatMap((vhost) => [...vhost.exchanges.values()].map((exchange) => ({ vhost, exchange })));
-  return list(
-    { things, nameOf: ({ exchange }) => exchange.name, show: ({ vhost, exchange }) => showExchange(vhost, exchange) },
-    call.query,
-  );
-};
-
-const listBindings = (call: Call): unknown =>
   list(
     {
-      things: vhostsOf(call).flatMap(bindingsOf),
-      nameOf: (binding) => ('source' in binding ? String(binding.source) : ''),
-      show: (binding) => binding,
+      things: vhostsOf(call).flatMap((vhost) => [...vhost.queues.values()]),
+      nameOf: ({ name }) => name,
+      placeOf: ({ vhost }) => vhost.name,
+      show: queueFields(call.rates),
     },
-    call.query,
+    call,
   );
+
+const listExchanges = (call: Call): unknown =>
+  list(
+    {
+      things: vhostsOf(call).flatMap((vhost) => [...vhost.exchanges.values()].map((exchange) => ({ vhost, exchange }))),
+      nameOf: ({ exchange }) => exchange.name,
+      placeOf: ({ vhost }) => vhost.name,
+      show: ({ vhost, exchange }) => showExchange(vhost, exchange),
+    },
+    call,
+  );
+
+const listBindings = (call: Call): unknown => listed(call, vhostsOf(call).flatMap(bindingsOf));
 
 async function putQueue(call: Call): Promise<Created | undefined> {
   const { body, path } = call;
@@ -180,6 +172,12 @@ const purge = async (call: Call): Promise<void> => {
   await acting(call, call.path['vhost'] ?? '', ({ session }) => session.purgeQueue(call.path['name'] ?? ''));
 };
 
+function act(call: Call): void {
+  queueOf(call);
+  const action = textOf(call.body, 'action');
+  if (action !== 'sync' && action !== 'cancel_sync') throw badRequest(`no action '${action}'`, 'sync or cancel_sync');
+}
+
 /** Bindings between a source and a destination: `e` an exchange, `q` a queue. */
 function between(call: Call): Binding[] {
   const source = exchangeOf(call, 'source');
@@ -199,7 +197,7 @@ function bindingAt(call: Call): Binding {
 function encodedKey(key: string): string {
   if (key === '~') return key;
   const at = key.lastIndexOf('~');
-  return at < 0 ? encodeURIComponent(key) : `${encodeURIComponent(key.slice(0, at))}${key.slice(at)}`;
+  return at < 0 ? quoted(key) : `${quoted(key.slice(0, at))}${key.slice(at)}`;
 }
 
 async function bind(call: Call): Promise<Created> {
@@ -225,71 +223,110 @@ async function unbind(call: Call): Promise<void> {
   });
 }
 
-const shownBetween = (call: Call): unknown => {
-  const vhost = vhostOf(call);
-  return between(call).map((binding) => columns(showBinding(binding, vhost), call.query));
-};
+const shownBetween = (call: Call): unknown =>
+  listed(
+    call,
+    between(call).map((binding) => showBinding(binding, vhostOf(call))),
+  );
+/** Bindings are few in these lists, and shown already. */
+const listed = (call: Call, things: object[]): unknown =>
+  list({ things, nameOf: (binding) => textIn(binding, 'source'), placeOf, show: (binding) => binding }, call);
+const textIn = (object: object, field: string): string => String(Reflect.get(object, field) ?? '');
+/** What bindings are sorted by, as RabbitMQ has it. */
+const placeOf = (binding: object): string =>
+  ['vhost', 'source', 'destination', 'destination_type', 'routing_key'].map((field) => textIn(binding, field)).join('\0');
+
+const QUEUE_BODY = fields({ durable: flag, auto_delete: flag, arguments: table });
+const EXCHANGE_BODY = fields({ type: text, durable: flag, auto_delete: flag, internal: flag, arguments: table });
+const BINDING_BODY = fields({ routing_key: text, arguments: table });
+
+const EXCHANGE = '/api/exchanges/{vhost}/{name}';
+const QUEUE = '/api/queues/{vhost}/{name}';
 const BETWEEN = '/api/bindings/{vhost}/e/{source}/{kind}/{destination}';
-const management = { tag: 'management' } as const;
+const see = { tag: 'management', right: 'vhost', method: 'GET' } as const;
+const seeAll = { ...see, right: 'none' } as const;
+const change = { tag: 'management' } as const;
 
 export const topologyRoutes: readonly Route[] = [
-  { ...management, method: 'GET', path: '/api/exchanges', summary: 'Lists exchanges', handle: listExchanges },
-  { ...management, method: 'GET', path: '/api/exchanges/{vhost}', summary: 'Lists the exchanges of a vhost', handle: listExchanges },
+  { ...seeAll, path: '/api/exchanges', summary: 'Lists exchanges', handle: listExchanges },
+  { ...see, path: '/api/exchanges/{vhost}', summary: 'Lists the exchanges of a vhost', handle: listExchanges },
   {
-    ...management,
-    method: 'GET',
-    path: '/api/exchanges/{vhost}/{name}',
+    ...see,
+    path: EXCHANGE,
     summary: 'Shows an exchange',
     handle: (call) => columns(showExchange(vhostOf(call), exchangeOf(call)), call.query),
   },
-  { ...management, method: 'PUT', path: '/api/exchanges/{vhost}/{name}', summary: 'Declares an exchange', handle: putExchange },
-  { ...management, method: 'DELETE', path: '/api/exchanges/{vhost}/{name}', summary: 'Deletes an exchange', handle: deleteExchange },
   {
-    ...management,
-    method: 'GET',
-    path: '/api/exchanges/{vhost}/{name}/bindings/source',
+    ...change,
+    right: 'exchange.declare',
+    method: 'PUT',
+    path: EXCHANGE,
+    body: EXCHANGE_BODY,
+    summary: 'Declares an exchange',
+    handle: putExchange,
+  },
+  { ...change, right: 'exchange.delete', method: 'DELETE', path: EXCHANGE, summary: 'Deletes an exchange', handle: deleteExchange },
+  {
+    ...see,
+    path: `${EXCHANGE}/bindings/source`,
     summary: 'Lists what is bound to an exchange',
-    handle: (call) => [...exchangeOf(call).outgoing.values()].filter(({ isTap }) => !isTap).map((each) => showBinding(each, vhostOf(call))),
+    handle: (call) =>
+      listed(
+        call,
+        [...exchangeOf(call).outgoing.values()].filter(({ isTap }) => !isTap).map((each) => showBinding(each, vhostOf(call))),
+      ),
   },
   {
-    ...management,
-    method: 'GET',
-    path: '/api/exchanges/{vhost}/{name}/bindings/destination',
+    ...see,
+    path: `${EXCHANGE}/bindings/destination`,
     summary: 'Lists what an exchange is bound to',
-    handle: (call) => [...exchangeOf(call).incoming].map((each) => showBinding(each, vhostOf(call))),
+    handle: (call) =>
+      listed(
+        call,
+        [...exchangeOf(call).incoming].map((each) => showBinding(each, vhostOf(call))),
+      ),
   },
-  { ...management, method: 'GET', path: '/api/queues', summary: 'Lists queues', handle: listQueues },
-  { ...management, method: 'GET', path: '/api/queues/{vhost}', summary: 'Lists the queues of a vhost', handle: listQueues },
+  { ...seeAll, path: '/api/queues', summary: 'Lists queues', handle: listQueues },
+  { ...see, path: '/api/queues/{vhost}', summary: 'Lists the queues of a vhost', handle: listQueues },
+  { ...see, path: QUEUE, summary: 'Shows a queue', handle: (call) => columns(showQueueFully(call.rates, queueOf(call)), call.query) },
+  { ...change, right: 'queue.declare', method: 'PUT', path: QUEUE, body: QUEUE_BODY, summary: 'Declares a queue', handle: putQueue },
+  { ...change, right: 'queue.delete', method: 'DELETE', path: QUEUE, summary: 'Deletes a queue', handle: deleteQueue },
+  { ...change, right: 'queue.purge', method: 'DELETE', path: `${QUEUE}/contents`, summary: 'Purges a queue', handle: purge },
   {
-    ...management,
-    method: 'GET',
-    path: '/api/queues/{vhost}/{name}',
-    summary: 'Shows a queue',
-    handle: (call) => columns(showQueue(queueOf(call)), call.query),
+    ...change,
+    right: 'vhost',
+    method: 'POST',
+    path: `${QUEUE}/actions`,
+    body: fields({ action: text }, ['action']),
+    summary: 'Takes sync and cancel_sync, of mirrors that are not here',
+    handle: act,
   },
-  { ...management, method: 'PUT', path: '/api/queues/{vhost}/{name}', summary: 'Declares a queue', handle: putQueue },
-  { ...management, method: 'DELETE', path: '/api/queues/{vhost}/{name}', summary: 'Deletes a queue', handle: deleteQueue },
-  { ...management, method: 'DELETE', path: '/api/queues/{vhost}/{name}/contents', summary: 'Purges a queue', handle: purge },
   {
-    ...management,
-    method: 'GET',
-    path: '/api/queues/{vhost}/{name}/bindings',
+    ...see,
+    path: `${QUEUE}/bindings`,
     summary: 'Lists the bindings of a queue',
     handle: (call) => {
       const queue = queueOf(call);
-      return [defaultBinding(queue), ...[...queue.bindings].map((each) => showBinding(each, queue.vhost))];
+      return listed(call, [defaultBinding(queue), ...[...queue.bindings].map((each) => showBinding(each, queue.vhost))]);
     },
   },
-  { ...management, method: 'GET', path: '/api/bindings', summary: 'Lists bindings', handle: listBindings },
-  { ...management, method: 'GET', path: '/api/bindings/{vhost}', summary: 'Lists the bindings of a vhost', handle: listBindings },
-  { ...management, method: 'GET', path: BETWEEN, summary: 'Lists the bindings between two', handle: shownBetween },
-  { ...management, method: 'POST', path: BETWEEN, summary: 'Binds a queue (q) or an exchange (e)', handle: bind },
+  { ...seeAll, path: '/api/bindings', summary: 'Lists bindings', handle: listBindings },
+  { ...see, path: '/api/bindings/{vhost}', summary: 'Lists the bindings of a vhost', handle: listBindings },
+  { ...see, path: BETWEEN, summary: 'Lists the bindings between two', handle: shownBetween },
   {
-    ...management,
-    method: 'GET',
+    ...change,
+    right: 'queue.bind',
+    method: 'POST',
+    path: BETWEEN,
+    body: BINDING_BODY,
+    summary: 'Binds a queue (q) or an exchange (e)',
+    handle: bind,
+  },
+  {
+    ...see,
     path: `${BETWEEN}/{key}`,
     summary: 'Shows a binding',
     handle: (call) => columns(showBinding(bindingAt(call), vhostOf(call)), call.query),
   },
-  { ...management, method: 'DELETE', path: `${BETWEEN}/{key}`, summary: 'Unbinds', handle: unbind },
+  { ...change, right: 'queue.unbind', method: 'DELETE', path: `${BETWEEN}/{key}`, summary: 'Unbinds', handle: unbind },
 ];

@@ -4,6 +4,7 @@
 
 import type { UserRecord } from '../../broker/users.ts';
 import { durable } from '../acting.ts';
+import { anything, fields, tags, text } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
 import { list } from '../listing.ts';
 import { type Call, Created, type Route, textOf } from '../route.ts';
@@ -20,9 +21,8 @@ async function putUser(call: Call): Promise<Created | undefined> {
   const { body, broker, path } = call;
   const name = path['name'] ?? '';
   const before = broker.users.record(name);
-  if (body['tags'] === undefined) throw badRequest("'tags' is missing", 'a list of words, or an empty one');
-  const tags = tagsOf(body);
-  broker.users.put(name, { ...(await hashOf(call, before)), tags });
+  const userTags = tagsOf(body);
+  broker.users.put(name, { ...(await hashOf(call, before)), tags: userTags });
   await durable(call);
   return before === undefined ? new Created() : undefined;
 }
@@ -63,16 +63,16 @@ const topicPermissions = ({ broker }: Call): object[] =>
 const having = (objects: object[], field: string, name: string | undefined): object[] =>
   objects.filter((object) => Object.entries(object).some(([key, value]) => key === field && value === name));
 
-/** Throws 400 for a vhost that is not there. */
-function placeOf({ broker, path }: Call): { vhost: string; user: string } {
-  const { vhost = '', user = '' } = path;
-  if (broker.vhost(vhost) === undefined) throw badRequest(`vhost '${vhost}' does not exist`);
-  return { vhost, user };
+/** RabbitMQ's word for it. */
+function checkBoth({ broker }: Call, vhost: string, user: string): void {
+  if (broker.vhost(vhost) !== undefined && broker.users.record(user) !== undefined) return;
+  throw badRequest('vhost_or_user_not_found', 'make them first: PUT /api/vhosts/{name}, PUT /api/users/{name}');
 }
 
 async function putPermissions(call: Call): Promise<Created | undefined> {
-  const { body, broker } = call;
-  const { vhost, user } = placeOf(call);
+  const { body, broker, path } = call;
+  const [vhost = '', user = ''] = [path['vhost'], path['user']];
+  checkBoth(call, vhost, user);
   const isNew = broker.records.get('permission', [vhost, user]) === undefined;
   broker.users.setPermissions(user, vhost, {
     configure: textOf(body, 'configure'),
@@ -84,9 +84,9 @@ async function putPermissions(call: Call): Promise<Created | undefined> {
 }
 
 async function putTopicPermissions(call: Call): Promise<Created | undefined> {
-  const { body, broker } = call;
-  const { vhost, user } = placeOf(call);
-  const exchange = textOf(body, 'exchange');
+  const { body, broker, path } = call;
+  const [vhost = '', user = '', exchange] = [path['vhost'], path['user'], textOf(body, 'exchange')];
+  checkBoth(call, vhost, user);
   const isNew = broker.records.get('topic-permission', [vhost, user, exchange]) === undefined;
   broker.users.setTopicPermissions(user, vhost, exchange, { write: textOf(body, 'write'), read: textOf(body, 'read') });
   await durable(call);
@@ -105,85 +105,94 @@ async function clear(call: Call): Promise<void> {
   await durable(call);
 }
 
-const tag = 'administrator' as const;
+const listed = (call: Call, things: object[]): unknown => list({ things, nameOf: nameIn, placeOf: vhostIn, show: (each) => each }, call);
+const vhostIn = (each: object): string => ('vhost' in each ? String(each.vhost) : '');
+const nameIn = (each: object): string => ('user' in each ? String(each.user) : '');
 const names = (call: Call, wanted: (name: string) => boolean = () => true): unknown =>
-  list({ things: call.broker.users.names().filter(wanted), nameOf: (name) => name, show: (name) => showUser(call, name) }, call.query);
+  list({ things: call.broker.users.names().filter(wanted), nameOf: (name) => name, show: (name) => showUser(call, name) }, call);
+
+async function clearTopics(call: Call): Promise<void> {
+  call.broker.users.clearTopicPermissions(call.path['user'] ?? '', call.path['vhost'] ?? '');
+  await durable(call);
+}
+
+const USER_BODY = fields({ password: text, password_hash: text, hashing_algorithm: text, tags }, ['tags']);
+const PERMISSION_BODY = fields({ configure: text, write: text, read: text }, ['configure', 'write', 'read']);
+const TOPIC_PERMISSION_BODY = fields({ exchange: text, write: text, read: text }, ['exchange', 'write', 'read']);
+
+const see = { tag: 'administrator', right: 'none', method: 'GET' } as const;
+const put = { tag: 'administrator', right: 'none', method: 'PUT' } as const;
+const remove = { tag: 'administrator', right: 'none', method: 'DELETE' } as const;
+const PERMISSION = '/api/permissions/{vhost}/{user}';
+const TOPIC_PERMISSION = '/api/topic-permissions/{vhost}/{user}';
 
 export const userRoutes: readonly Route[] = [
   {
+    ...see,
     tag: 'management',
-    method: 'GET',
     path: '/api/whoami',
     summary: 'Who the caller is',
     handle: ({ account }) => ({ name: account.name, tags: [...account.tags] }),
   },
-  { tag, method: 'GET', path: '/api/users', summary: 'Lists users', handle: (call) => names(call) },
+  { ...see, path: '/api/users', summary: 'Lists users', handle: (call) => names(call) },
   {
-    tag,
-    method: 'GET',
+    ...see,
     path: '/api/users/without-permissions',
     summary: 'Lists users who may open no vhost',
     handle: (call) => names(call, (name) => !call.broker.records.entries('permission').some(({ key }) => key[1] === name)),
   },
-  { tag, method: 'POST', path: '/api/users/bulk-delete', summary: 'Deletes users', handle: bulkDelete },
-  { tag, method: 'GET', path: '/api/users/{name}', summary: 'Shows a user', handle: (call) => showUser(call, call.path['name'] ?? '') },
-  { tag, method: 'PUT', path: '/api/users/{name}', summary: 'Makes or changes a user', handle: putUser },
-  { tag, method: 'DELETE', path: '/api/users/{name}', summary: 'Deletes a user', handle: deleteUser },
   {
-    tag,
-    method: 'GET',
+    ...see,
+    method: 'POST',
+    path: '/api/users/bulk-delete',
+    body: fields({ users: anything }, ['users']),
+    summary: 'Deletes users',
+    handle: bulkDelete,
+  },
+  { ...see, path: '/api/users/{name}', summary: 'Shows a user', handle: (call) => showUser(call, call.path['name'] ?? '') },
+  { ...put, path: '/api/users/{name}', body: USER_BODY, summary: 'Makes or changes a user', handle: putUser },
+  { ...remove, path: '/api/users/{name}', summary: 'Deletes a user', handle: deleteUser },
+  {
+    ...see,
     path: '/api/users/{name}/permissions',
     summary: "Lists a user's permissions",
-    handle: (call) => having(permissions(call), 'user', call.path['name']),
+    handle: (call) => listed(call, having(permissions(call), 'user', call.path['name'])),
   },
   {
-    tag,
-    method: 'GET',
+    ...see,
     path: '/api/users/{name}/topic-permissions',
     summary: "Lists a user's topic permissions",
-    handle: (call) => having(topicPermissions(call), 'user', call.path['name']),
+    handle: (call) => listed(call, having(topicPermissions(call), 'user', call.path['name'])),
   },
   {
-    tag,
-    method: 'GET',
+    ...see,
     path: '/api/vhosts/{name}/permissions',
     summary: 'Lists the permissions in a vhost',
-    handle: (call) => having(permissions(call), 'vhost', call.path['name']),
+    handle: (call) => listed(call, having(permissions(call), 'vhost', call.path['name'])),
   },
   {
-    tag,
-    method: 'GET',
+    ...see,
     path: '/api/vhosts/{name}/topic-permissions',
     summary: 'Lists the topic permissions in a vhost',
-    handle: (call) => having(topicPermissions(call), 'vhost', call.path['name']),
+    handle: (call) => listed(call, having(topicPermissions(call), 'vhost', call.path['name'])),
   },
-  { tag, method: 'GET', path: '/api/permissions', summary: 'Lists permissions', handle: permissions },
-  { tag, method: 'GET', path: '/api/permissions/{vhost}/{user}', summary: 'Shows what a user may do in a vhost', handle: onePermission },
-  { tag, method: 'PUT', path: '/api/permissions/{vhost}/{user}', summary: 'Says what a user may do in a vhost', handle: putPermissions },
-  { tag, method: 'DELETE', path: '/api/permissions/{vhost}/{user}', summary: "Takes a user's permissions in a vhost away", handle: clear },
-  { tag, method: 'GET', path: '/api/topic-permissions', summary: 'Lists topic permissions', handle: topicPermissions },
+  { ...see, path: '/api/permissions', summary: 'Lists permissions', handle: (call) => listed(call, permissions(call)) },
+  { ...see, path: PERMISSION, summary: 'Shows what a user may do in a vhost', handle: onePermission },
+  { ...put, path: PERMISSION, body: PERMISSION_BODY, summary: 'Says what a user may do in a vhost', handle: putPermissions },
+  { ...remove, path: PERMISSION, summary: "Takes a user's permissions in a vhost away", handle: clear },
+  { ...see, path: '/api/topic-permissions', summary: 'Lists topic permissions', handle: (call) => listed(call, topicPermissions(call)) },
   {
-    tag,
-    method: 'GET',
-    path: '/api/topic-permissions/{vhost}/{user}',
+    ...see,
+    path: TOPIC_PERMISSION,
     summary: "Lists a user's topic permissions in a vhost",
-    handle: (call) => having(having(topicPermissions(call), 'user', call.path['user']), 'vhost', call.path['vhost']),
+    handle: (call) => listed(call, having(having(topicPermissions(call), 'user', call.path['user']), 'vhost', call.path['vhost'])),
   },
   {
-    tag,
-    method: 'PUT',
-    path: '/api/topic-permissions/{vhost}/{user}',
+    ...put,
+    path: TOPIC_PERMISSION,
+    body: TOPIC_PERMISSION_BODY,
     summary: 'Limits the routing keys of a user at an exchange',
     handle: putTopicPermissions,
   },
-  {
-    tag,
-    method: 'DELETE',
-    path: '/api/topic-permissions/{vhost}/{user}',
-    summary: "Takes a user's topic permissions in a vhost away",
-    handle: async (call) => {
-      call.broker.users.clearTopicPermissions(call.path['user'] ?? '', call.path['vhost'] ?? '');
-      await durable(call);
-    },
-  },
+  { ...remove, path: TOPIC_PERMISSION, summary: "Takes a user's topic permissions in a vhost away", handle: clearTopics },
 ];

@@ -1,10 +1,14 @@
-// Virtual hosts and their limits. Always: who may not see a vhost does not find it in a list. Refuses: what is in them (topology.ts).
+// Virtual hosts, and the limits of vhosts and users.
+// Always: who may not see a vhost does not find it in a list.
+// Refuses: what is in them (topology.ts).
 
 import type { JsonObject } from '../../../shared/protocol/control.ts';
 import type { Vhost } from '../../broker/vhost.ts';
 import { checkVhost, durable } from '../acting.ts';
+import { fields, flag, tags, text, whole } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
+import { NODE } from '../queue-view.ts';
 import { type Call, Created, countOf, flagOf, type Route, textOf } from '../route.ts';
 
 /** Those that the caller may see: all for administrator and monitoring, else where it has rights. */
@@ -27,7 +31,7 @@ function show({ broker }: Call, vhost: Vhost): object {
     default_queue_type: metadata['default_queue_type'] ?? 'classic',
     tracing: metadata['tracing'] === true,
     metadata,
-    cluster_state: { 'leveret@localhost': 'running' },
+    cluster_state: { [NODE]: 'running' },
     messages: ready + unacked,
     messages_ready: ready,
     messages_unacknowledged: unacked,
@@ -57,13 +61,13 @@ function queueType(type: string): string {
 
 /** An array, or words with commas between them. */
 export function tagsOf(body: JsonObject): string[] {
-  const tags = body['tags'];
-  if (typeof tags === 'string')
-    return tags
+  const given = body['tags'];
+  if (typeof given === 'string')
+    return given
       .split(',')
       .map((tag) => tag.trim())
       .filter((tag) => tag !== '');
-  if (Array.isArray(tags) && tags.every((tag) => typeof tag === 'string')) return tags.map(String);
+  if (Array.isArray(given) && given.every((tag) => typeof tag === 'string')) return given.map(String);
   throw badRequest("'tags' must be a list of words");
 }
 
@@ -81,6 +85,8 @@ function named(call: Call): Vhost {
 }
 
 const LIMITS = { 'vhost-limits': ['max-connections', 'max-queues'], 'user-limits': ['max-connections', 'max-channels'] } as const;
+const LIMIT_BODY = fields({ value: whole }, ['value']);
+const VHOST_BODY = fields({ description: text, tags, default_queue_type: text, tracing: flag, protected_from_deletion: flag });
 type LimitKind = keyof typeof LIMITS;
 
 function limitRoutes(kind: LimitKind, what: 'vhost' | 'user'): Route[] {
@@ -103,38 +109,63 @@ function limitRoutes(kind: LimitKind, what: 'vhost' | 'user'): Route[] {
     else call.broker.records.put(kind, [name], left);
     await durable(call);
   };
-  const tag = 'administrator' as const;
+  const admin = { tag: 'administrator', right: 'none' } as const;
+  const listed = (call: Call, things: object[]): unknown =>
+    list({ things, nameOf: (each) => String(Object.values(each)[0]), show: (each) => each }, call);
   return [
-    { tag, method: 'GET', path: `/api/${kind}`, summary: `Lists the limits of every ${what}`, handle: (call) => showLimits(call) },
     {
-      tag,
+      ...admin,
+      method: 'GET',
+      path: `/api/${kind}`,
+      summary: `Lists the limits of every ${what}`,
+      handle: (call) => listed(call, showLimits(call)),
+    },
+    {
+      ...admin,
       method: 'GET',
       path: `/api/${kind}/{target}`,
       summary: `Lists the limits of a ${what}`,
-      handle: (call) => showLimits(call, call.path['target']),
+      handle: (call) => listed(call, showLimits(call, call.path['target'])),
     },
-    { tag, method: 'PUT', path: `/api/${kind}/{target}/{limit}`, summary: `Sets a limit of a ${what}`, handle: set },
-    { tag, method: 'DELETE', path: `/api/${kind}/{target}/{limit}`, summary: `Takes a limit of a ${what} away`, handle: clear },
+    { ...admin, method: 'PUT', path: `/api/${kind}/{target}/{limit}`, body: LIMIT_BODY, summary: `Sets a limit of a ${what}`, handle: set },
+    { ...admin, method: 'DELETE', path: `/api/${kind}/{target}/{limit}`, summary: `Takes a limit of a ${what} away`, handle: clear },
   ];
 }
 
 export const vhostRoutes: readonly Route[] = [
   {
     tag: 'management',
+    right: 'none',
     method: 'GET',
     path: '/api/vhosts',
     summary: 'Lists vhosts',
-    handle: (call) => list({ things: visibleVhosts(call), nameOf: ({ name }) => name, show: (vhost) => show(call, vhost) }, call.query),
+    handle: (call) => list({ things: visibleVhosts(call), nameOf: ({ name }) => name, show: (vhost) => show(call, vhost) }, call),
   },
   {
     tag: 'management',
+    right: 'none',
     method: 'GET',
     path: '/api/vhosts/{name}',
     summary: 'Shows a vhost',
     handle: (call) => columns(show(call, named(call)), call.query),
   },
-  { tag: 'administrator', method: 'PUT', path: '/api/vhosts/{name}', summary: 'Makes a vhost, or changes its metadata', handle: put },
-  { tag: 'administrator', method: 'DELETE', path: '/api/vhosts/{name}', summary: 'Deletes a vhost and all that is in it', handle: remove },
+  {
+    tag: 'administrator',
+    right: 'none',
+    method: 'PUT',
+    path: '/api/vhosts/{name}',
+    body: VHOST_BODY,
+    summary: 'Makes a vhost, or changes its metadata',
+    handle: put,
+  },
+  {
+    tag: 'administrator',
+    right: 'none',
+    method: 'DELETE',
+    path: '/api/vhosts/{name}',
+    summary: 'Deletes a vhost and all that is in it',
+    handle: remove,
+  },
   ...limitRoutes('vhost-limits', 'vhost'),
   ...limitRoutes('user-limits', 'user'),
 ];

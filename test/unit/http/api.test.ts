@@ -1,208 +1,24 @@
-// The management API without a port: every route as somebody without rights, and what bad requests get.
+// The API without a port: logins, bad requests, lists, and what changes. Who may do what: route-matrix.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Account, type Login, TAGS, type Tag, trustedAccount } from '../../../server/broker/login.ts';
-import { PatternRights } from '../../../server/broker/rights.ts';
-import { createApi, defaultApiLimits, type Fetch } from '../../../server/http/api.ts';
+import { type Login, trustedAccount } from '../../../server/broker/login.ts';
+import type { Queue } from '../../../server/broker/queue.ts';
+import { createApi } from '../../../server/http/api.ts';
+import type { RateSource } from '../../../server/http/route.ts';
 import { routes } from '../../../server/http/routes/routes.ts';
 import { type FieldValue, Typed } from '../../../shared/amqp/table.ts';
-import { AmqpError, ReplyCode } from '../../../shared/error.ts';
-import { Engine } from '../../support/engine.ts';
+import { ApiServer, HERE } from '../../support/api-server.ts';
 
-const remote = { name: 'here', address: '127.0.0.1', isLoopback: true };
-const logged: string[] = [];
-const ignore = (): void => undefined;
-const log = {
-  debug: ignore,
-  info: ignore,
-  warn: ignore,
-  error: (fields: object, text: string) => void logged.push(text + JSON.stringify(fields)),
-};
-
-/** Names that the routes' paths are filled with: all of them are there. */
-const NAMES: Readonly<Record<string, string>> = {
-  vhost: '%2F',
-  name: 'q',
-  exchange: 'x',
-  source: 'x',
-  kind: 'q',
-  destination: 'q',
-  key: 'k',
-  user: 'alice',
-  target: '%2F',
-  limit: 'max-queues',
-  port: '5672',
-  protocol: 'amqp',
-};
-
-class Server {
-  readonly engine = new Engine();
-  readonly accounts = new Map<string, Account>([['admin', trustedAccount('admin')]]);
-  readonly api: Fetch;
-
-  constructor() {
-    const { broker, time } = this.engine;
-    const login: Login = {
-      check: (user, password, _remote, done) => {
-        const account = this.accounts.get(user);
-        done(
-          account !== undefined && password === 'right'
-            ? account
-            : new AmqpError(ReplyCode.AccessRefused, 'login was refused: wrong user or password'),
-        );
-      },
-      certified: () => trustedAccount('nobody'),
-    };
-    const facts = {
-      product: 'Leveret',
-      version: '0',
-      startedAt: time.now(),
-      listeners: () => [{ protocol: 'amqp', host: '', port: 5672 }],
-    };
-    const hashPassword = async (password: string) => ({ passwordHash: `hash of ${password.length}`, hashingAlgorithm: 'x' });
-    this.api = createApi({ broker, login, clock: time, log, hashPassword, facts, limits: defaultApiLimits });
-    const peer = this.engine.connect();
-    this.engine.declare(peer, 'q');
-    peer.session.declareExchange({
-      exchange: 'x',
-      type: 'direct',
-      durable: true,
-      autoDelete: false,
-      internal: false,
-      passive: false,
-      arguments: new Map(),
-    });
-    peer.session.bindQueue('q', 'x', 'k', new Map());
-    broker.users.put('alice', { passwordHash: 'planted-hash', hashingAlgorithm: 'x', tags: [] });
-    broker.users.setPermissions('alice', '/', { configure: '', write: '', read: '' });
-    this.engine.publish(peer, '', 'q', 'kept');
-    this.engine.time.settle();
-  }
-
-  /** Runs the engine's turns, which nobody else does, until the answer is there. */
-  async ask(
-    method: string,
-    path: string,
-    user: string,
-    body?: string,
-    headers: Record<string, string> = {},
-  ): Promise<{ status: number; body: unknown; headers: Headers }> {
-    const authorization = `Basic ${Buffer.from(`${user}:right`).toString('base64')}`;
-    const request = new Request(`http://leveret${path}`, {
-      method,
-      headers: { authorization, ...headers },
-      ...(body === undefined ? {} : { body }),
-    });
-    const pump = setInterval(() => this.engine.time.advance(100), 1);
-    try {
-      const response = await this.api(request, remote);
-      const text = await response.text();
-      return { status: response.status, body: text === '' ? undefined : JSON.parse(text), headers: response.headers };
-    } finally {
-      clearInterval(pump);
-    }
-  }
-
-  tagged(name: string, tags: readonly Tag[], rights?: PatternRights): void {
-    this.accounts.set(name, { ...trustedAccount(name), tags: new Set(tags), rights: () => rights });
-  }
-
-  /** All that a request may have changed. */
-  get state(): unknown {
-    const { broker } = this.engine;
-    const queues = [...(broker.vhost('/')?.queues.values() ?? [])].map(({ name, readyCount, counts }) => [
-      name,
-      readyCount,
-      counts.published,
-    ]);
-    return JSON.parse(JSON.stringify({ records: broker.records.definitions(), queues, topology: broker.topology() }));
-  }
-}
-
-let server: Server;
+let server: ApiServer;
 beforeEach(() => {
-  server = new Server();
-  logged.length = 0;
+  server = new ApiServer();
 });
-afterEach(() => expect(logged).toEqual([]));
+afterEach(() => expect(server.logged).toEqual([]));
 
-function filled(path: string): string {
-  const names = path.startsWith('/api/exchanges/')
-    ? { ...NAMES, name: 'x' }
-    : path.startsWith('/api/user-limits/')
-      ? { ...NAMES, target: 'alice', limit: 'max-channels' }
-      : NAMES;
-  return path.replace(/\{(\w+)\}/g, (_, name: string) => names[name] ?? 'missing');
-}
-const BODY = JSON.stringify({
-  ...{
-    tags: '',
-    password: 'x',
-    configure: '.*',
-    write: '.*',
-    read: '.*',
-    exchange: 'x',
-    value: 1,
-    users: ['alice'],
-    count: 1,
-    type: 'direct',
-  },
-  ...{ routing_key: 'q', payload: 'p', properties: {}, ackmode: 'ack_requeue_false' },
-});
-const bodyFor = (method: string): string | undefined => (method === 'PUT' || method === 'POST' ? BODY : undefined);
-const CASES = routes.map(({ method, path, tag }) => [method, path, tag] as const);
-
-describe('who may do what', () => {
-  test.each(CASES)('%s %s says for whom it is', (_method, _path, tag) => {
-    expect([...TAGS, 'none']).toContain(tag);
-  });
-
-  test.each(CASES)('%s %s refuses a user without a tag, and changes nothing', async (method, path) => {
-    server.tagged('alice', []);
-    const before = server.state;
-    const { status, body } = await server.ask(method, filled(path), 'alice', bodyFor(method));
-    expect([status, body]).toMatchObject([401, { error: 'not_authorised' }]);
-    expect(server.state).toEqual(before);
-  });
-
-  test.each(CASES)(
-    '%s %s shows and changes nothing for a user who has every tag but administrator and monitoring, and no right',
-    async (method, path, tag) => {
-      server.tagged('alice', ['management', 'policymaker']);
-      const before = server.state;
-      const { status, body } = await server.ask(method, filled(path), 'alice', bodyFor(method));
-      if (tag === 'administrator' || tag === 'monitoring') expect(status).toBe(401);
-      expect(JSON.stringify(body ?? '')).not.toMatch(/"(name|queue)":"q"|planted-hash|kept/);
-      expect(server.state).toEqual(before);
-    },
-  );
-
-  test.each(CASES)('%s %s serves an administrator', async (method, path) => {
-    const { status } = await server.ask(method, filled(path), 'admin', bodyFor(method));
-    expect([200, 201, 204, 404]).toContain(status);
-  });
-
-  test('whoever may see a vhost but has no right in it changes nothing there', async () => {
-    const rights = new PatternRights({});
-    rights.grant({ configure: '', write: '', read: '' });
-    server.tagged('alice', ['management'], rights);
-    const before = server.state;
-    for (const { method, path, tag } of routes) {
-      if (method === 'GET' || tag === 'administrator' || path.startsWith('/api/connections')) continue;
-      const { status, body } = await server.ask(method, filled(path), 'alice', bodyFor(method));
-      expect([method, path, status, body]).toMatchObject([
-        method,
-        path,
-        401,
-        { error: 'not_authorised', reason: expect.stringContaining('refused for user') },
-      ]);
-    }
-    expect(server.state).toEqual(before);
-  });
-
+describe('logins', () => {
   test('a wrong password is answered a second later, and says no more than that', async () => {
     const request = new Request('http://leveret/api/overview', { headers: { authorization: `Basic ${btoa('admin:planted-secret')}` } });
     let response: Response | undefined;
-    void server.api(request, remote).then((answer) => (response = answer));
+    void server.api(request, HERE).then((answer) => (response = answer));
     await expect.poll(() => server.engine.time.timerCount, { timeout: 30_000 }).toBe(1);
     server.engine.time.advance(999);
     await Promise.resolve();
@@ -214,10 +30,22 @@ describe('who may do what', () => {
   });
 });
 
+test('a token takes the place of name and password', async () => {
+  const asked: string[][] = [];
+  const login: Login = {
+    check: (user, password, _remote, done) => {
+      asked.push([user, password]);
+      done(trustedAccount('somebody'));
+    },
+    certified: () => trustedAccount('nobody'),
+  };
+  server = new ApiServer({ login });
+  const { body } = await server.ask('GET', '/api/whoami', '', undefined, { authorization: 'Bearer a.b-c.d_e' });
+  expect([asked, body]).toEqual([[['', 'a.b-c.d_e']], { name: 'somebody', tags: ['administrator'] }]);
+});
+
 describe('bad requests', () => {
   test.each([
-    ['PUT', '/api/queues/%2F/new', '{', 400, 'the body is no JSON'],
-    ['PUT', '/api/queues/%2F/new', '[]', 400, 'the body must be a JSON object'],
     ['PUT', '/api/queues/%2F/new', '{"durable":"perhaps"}', 400, "'durable' must be true or false"],
     [
       'PUT',
@@ -238,7 +66,8 @@ describe('bad requests', () => {
     ['PUT', '/api/users/bob', '{"password":"x"}', 400, "'tags' is missing"],
     ['PUT', '/api/users/bob', '{"tags":""}', 400, "'password' or 'password_hash' is missing"],
     ['PUT', '/api/permissions/%2F/alice', '{"configure":"(","write":"","read":""}', 400, "invalid regular expression '('"],
-    ['PUT', '/api/permissions/%2F/nobody', '{"configure":"","write":"","read":""}', 404, 'Not Found'],
+    ['PUT', '/api/permissions/%2F/nobody', '{"configure":"","write":"","read":""}', 400, 'vhost_or_user_not_found'],
+    ['POST', '/api/exchanges/%2F/none/publish', '{"routing_key":"k","payload":""}', 400, "404 NOT_FOUND - no exchange 'none' in vhost '/'"],
     ['PUT', '/api/vhost-limits/%2F/max-fun', '{"value":1}', 400, "no limit 'max-fun'"],
     ['POST', '/api/queues/%2F/q/get', '{"count":1,"encoding":"odd"}', 400, 'unsupported encoding: odd'],
     ['POST', '/api/queues/%2F/q/get', '{"count":1,"ackmode":"odd"}', 400, "no ackmode 'odd'"],
@@ -256,6 +85,13 @@ describe('bad requests', () => {
     ['GET', '/api/queues?page=2', undefined, 400, 'page out of range: there are 1'],
     ['GET', '/api/queues?page=1&page_size=501', undefined, 400, "'page_size' is at most 500"],
     ['GET', '/api/queues?name=(&use_regex=true', undefined, 400, 'invalid regular expression'],
+    ['GET', '/api/queues/%2F/%zz', undefined, 400, 'the path has a % that stands for nothing'],
+    ['PUT', '/api/queues/%2F/new', '{"arguments":7}', 400, "'arguments' must be an object"],
+    ['PUT', '/api/users/bob', '{"password":"x","tags":[1]}', 400, "'tags' must be a list of words"],
+    ['PUT', '/api/parameters/shovel/nowhere/p', '{"value":1}', 404, 'Not Found'],
+    ['PUT', '/api/global-parameters/p', '{}', 400, "'value' is missing"],
+    ['POST', '/api/queues/%2F/q/actions', '{"action":"odd"}', 400, "no action 'odd'"],
+    ['GET', '/api/health/checks/certificate-expiration/1/fortnights', undefined, 400, 'Time unit not recognised'],
     ['GET', '/api/nodes/nope', undefined, 404, 'Not Found'],
     ['GET', '/api/nothing', undefined, 404, 'Not Found'],
     ['PUT', '/api/users/bob', '{"password_hash":"x","hashing_algorithm":"md5","tags":""}', 400, "no hashing algorithm 'md5'"],
@@ -267,18 +103,9 @@ describe('bad requests', () => {
     expect(server.state).toEqual(before);
   });
 
-  test('a body is cut off by counting, whatever its length was said to be', async () => {
-    const answer = await server.ask('PUT', '/api/queues/%2F/new', 'admin', ' '.repeat(1_000_001));
-    expect([answer.status, answer.body]).toMatchObject([413, { error: 'payload_too_large' }]);
-  });
-
-  test('a page of another origin is refused, one of this server is not, and neither is allowed to read across origins', async () => {
-    const foreign = await server.ask('GET', '/api/overview', 'admin', undefined, { origin: 'https://evil.example' });
-    expect([foreign.status, foreign.body]).toMatchObject([401, { reason: 'pages from https://evil.example may not use this API' }]);
-    const own = await server.ask('GET', '/api/overview', 'admin', undefined, { origin: 'http://leveret', host: 'leveret' });
-    expect(own.status).toBe(200);
-    for (const { headers } of [foreign, own]) expect(headers.get('access-control-allow-origin')).toBeNull();
-    expect(own.headers.get('content-security-policy')).toContain("frame-ancestors 'none'");
+  test('405 says what a path takes', async () => {
+    const { headers } = await server.ask('POST', '/api/queues/%2F/q', 'admin', '{}');
+    expect(headers.get('allow')).toBe('GET, PUT, DELETE');
   });
 });
 
@@ -311,10 +138,15 @@ describe('lists', () => {
     expect(await list('name=a&columns=name')).toEqual([{ name: 'a' }]);
     expect(await list('name=%5E%5Bab%5D%24&use_regex=true&columns=name&sort=name')).toEqual([{ name: 'a' }, { name: 'b' }]);
   });
-  test('an expression that would take for ever is given up', async () => {
+  test('an expression that takes too long is given up', async () => {
     server.engine.declare(server.engine.connect(), `${'a'.repeat(60)}!`);
+    server.engine.time.settle();
     const { status, body } = await server.ask('GET', '/api/queues?name=(a%2B)%2B%24&use_regex=true', 'admin');
     expect([status, body]).toMatchObject([400, { reason: "the expression '(a+)+$' takes too long" }]);
+  });
+  test('who does not say by what gets vhosts and names in order', async () => {
+    expect(await list('columns=name')).toEqual([{ name: 'a' }, { name: 'b' }, { name: 'c' }, { name: 'q' }]);
+    expect(await list('columns=name&sort_reverse=true&page=1&page_size=1')).toMatchObject({ items: [{ name: 'q' }] });
   });
   test('show arguments as plain values, whatever their type on the wire', async () => {
     const args = new Map<string, FieldValue>([
@@ -376,6 +208,85 @@ test('a message goes in and comes out as it was, with its properties', async () 
   const taken = await server.ask('POST', '/api/queues/%2F/q/get', 'admin', JSON.stringify({ ...get, ackmode: 'ack_requeue_false' }));
   expect(taken.body).toEqual([{ ...seen, redelivered: true }]);
   expect((await server.ask('POST', '/api/queues/%2F/q/get', 'admin', JSON.stringify(get))).body).toEqual([]);
+});
+
+test('a queue is shown with what tools look at, and with rates where somebody measures them', async () => {
+  const rate = (counter: string): number => ({ publish: 12.5, deliver: 1, deliver_no_ack: 2, get: 4, get_no_ack: 8 })[counter] ?? 0;
+  const shown = {
+    ...{ name: 'q', vhost: '/', type: 'classic', state: 'running', node: 'leveret@localhost', durable: true, auto_delete: false },
+    ...{ exclusive: false, arguments: {}, messages: 1, messages_ready: 1, messages_unacknowledged: 0, consumers: 0, memory: 32 },
+    ...{ policy: null, effective_policy_definition: {}, exclusive_consumer_tag: null, consumer_details: [] },
+  };
+  const still = { messages_details: { rate: 0 }, message_stats: { publish: 1, publish_details: { rate: 0 } } };
+  expect((await server.ask('GET', '/api/queues/%2F/q', 'admin')).body).toMatchObject({ ...shown, ...still });
+  server = new ApiServer({ rates: { all: { rate }, queue: () => ({ rate, drainRate: 3 }) } });
+  expect((await server.ask('GET', '/api/queues/%2F/q', 'admin')).body).toMatchObject({
+    ...shown,
+    messages_details: { rate: -3 },
+    message_stats: { publish: 1, publish_details: { rate: 12.5 }, deliver_get_details: { rate: 15 }, ack: 0, ack_details: { rate: 0 } },
+  });
+  expect((await server.ask('GET', '/api/overview', 'admin')).body).toMatchObject({
+    message_stats: { publish: 1, publish_details: { rate: 12.5 }, deliver_get: 0, deliver_get_details: { rate: 15 } },
+  });
+});
+
+describe('1,000 queues', () => {
+  const headers = { authorization: `Basic ${btoa('admin:right')}` };
+  const request = (query: string) => new Request(`http://leveret/api/queues?${query}`, { headers });
+  beforeEach(() => {
+    const peer = server.engine.connect();
+    for (let count = 0; count < 1_000; count++) server.engine.declare(peer, `many-${count}`);
+    server.engine.time.settle();
+  });
+
+  test.each([
+    ['page=1', 100],
+    ['page=1&sort=name', 100],
+    ['page=2&sort=messages&sort_reverse=true', 100],
+    ['page=1&name=many-1&use_regex=true', 100],
+    ['page=1&page_size=5&sort=policy&columns=name', 0],
+    ['columns=name,messages', 0],
+    ['page=1&sort=message_stats.ack', 1_001],
+  ] as const)('%s makes the counters of %i', async (query, made) => {
+    const measured = new Set<Queue>();
+    const rates: RateSource = { all: { rate: () => 0 }, queue: (queue) => void measured.add(queue) };
+    const turns = { defer: (task: () => void) => void setImmediate(task) };
+    expect((await createApi({ ...server.options, rates, turns })(request(query), HERE)).status).toBe(200);
+    expect(measured.size).toBe(made);
+  });
+
+  test('are listed in slices of 128, between which others have their turn', async () => {
+    let turns = 0;
+    const defer = (task: () => void): void => {
+      turns++;
+      setImmediate(task);
+    };
+    const options = { ...server.options, turns: { defer } };
+    for (const [query, expected] of [
+      ['page=1', 0],
+      ['page=1&sort=name', 0],
+      ['page=1&page_size=500', 3],
+      ['page=1&sort=effective_policy_definition', 7],
+      ['columns=name', 7],
+    ] as const) {
+      turns = 0;
+      const response = await createApi(options)(request(query), HERE);
+      expect([query, response.status, turns]).toEqual([query, 200, expected]);
+      await response.json();
+    }
+  });
+});
+
+test('certificates that end soon are named', async () => {
+  const { time } = server.engine;
+  const listener = { protocol: 'amqp/ssl', host: '::', port: 5671, certificateEnds: { at: time.now() + 40 * 86_400_000, text: 'soon' } };
+  server = new ApiServer({ facts: { ...server.options.facts, listeners: () => [listener] } });
+  const check = async (within: string) => await server.ask('GET', `/api/health/checks/certificate-expiration/${within}`, 'admin');
+  expect((await check('1/months')).status).toBe(200);
+  expect(await check('6/weeks')).toMatchObject({
+    status: 503,
+    body: { expired: [{ protocol: 'amqp/ssl', port: '5671', certfile_expires_on: 'soon' }] },
+  });
 });
 
 test('OpenAPI names every route, and whom it is for', async () => {
