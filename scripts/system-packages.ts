@@ -15,6 +15,7 @@ interface SystemPackage {
 const PACKAGES: readonly SystemPackage[] = [
   { commands: ['chromium', 'chromium-browser', 'google-chrome'], debian: 'chromium', neededBy: 'test/browser' },
   { commands: ['rabbitmq-server'], debian: 'rabbitmq-server', neededBy: 'test/conformance and the benchmarks against RabbitMQ' },
+  { commands: ['promtool'], debian: 'prometheus', neededBy: 'test/conformance/metrics.test.ts' },
   { commands: ['amqp-publish'], debian: 'amqp-tools', neededBy: 'test/conformance' },
   // comes with the kombu it was made for; a celery on the PATH may be another Python's
   { commands: ['/usr/lib/python3/dist-packages/celery'], debian: 'celery', neededBy: 'test/conformance' },

@@ -17,6 +17,7 @@ import type { ApiListener, HttpServer, Upgrade } from './http/server.ts';
 import { Authenticator } from './identity/authenticator.ts';
 import { installDefaultUser } from './identity/default-user.ts';
 import { type PasswordHash, Passwords } from './identity/passwords.ts';
+import type { Operations } from './operations.ts';
 import { PlainGuard } from './plain-guard.ts';
 import type { Clock, ConnectionLog, MessageLog, Notices, Timer } from './ports.ts';
 import { proxyMatcher } from './proxies.ts';
@@ -54,6 +55,9 @@ export interface Parts {
   readonly onFault?: (cause: Error) => void;
 }
 
+// RabbitMQ's tools want a node's name.
+const NODE = 'leveret@localhost';
+
 // What stands around a body at most: names, properties, a header table of 64 KiB. A client sends while its credit is above 0, so its last message
 // may be of the largest size: a window below that would make a debt of more than a window out of correct use.
 const CONTENT_OVERHEAD_BYTES = 131_072;
@@ -72,6 +76,8 @@ export class Leveret implements ConnectionOwner {
   readonly #admissions: Admissions;
   /** Those in memory; the listener has its own. */
   readonly #connections = new Set<Connection>();
+  /** From `listen` on. */
+  #operations: Operations | undefined;
   #http: readonly HttpServer[] = [];
   #listener: Listener | undefined;
   #amqp: AmqpListener | undefined;
@@ -91,7 +97,11 @@ export class Leveret implements ConnectionOwner {
       random: new SystemRandom(),
       turns: this.#turns,
       notices: logs.notices,
-      ...(onFault === undefined ? {} : { onFault }),
+      stopwatch: () => performance.now(),
+      onFault: (cause) => {
+        if (this.#operations !== undefined) this.#operations.phase = 'failed';
+        onFault?.(cause);
+      },
       limits: brokerLimits(config.limits),
     });
     const { connections, connectionsPerIp, connectionsUnauthenticated, authFailuresPerMinute } = config.limits;
@@ -124,11 +134,12 @@ export class Leveret implements ConnectionOwner {
   /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
   async listen(host: string, ports: Ports): Promise<Addresses> {
     if (this.#isClosed || this.#http.length > 0) throw new AmqpError(ReplyCode.NotAllowed, 'a broker listens once, and not after close');
-    const [{ HttpServer }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }] = await Promise.all([
+    const [{ HttpServer }, { Listener, isLoopback }, { AmqpListener }, { MessageByteSocket }, { Operations }] = await Promise.all([
       import('./http/server.ts'),
       import('./websocket/listener.ts'),
       import('./amqp/listener.ts'),
       import('./amqp-over-websocket.ts'),
+      import('./operations.ts'),
     ]);
     const { broker, clock, login, product, messageBytesMax } = this.#settings;
     const { limits } = this.#config;
@@ -157,13 +168,16 @@ export class Leveret implements ConnectionOwner {
     const facts = { product: product.product, version: product.version, startedAt: clock.now(), listeners: () => this.#listening };
     const log = this.#logs.logFor({ connection: 0, peer: 'api' });
     const hashPassword = (password: string): Promise<PasswordHash> => this.#passwords.hash(password);
-    const apiOptions = { broker, login, clock, log, hashPassword, facts, limits, turns: this.#turns };
+    const { notices } = this.#logs;
+    const operations = new Operations({ broker, clock, notices, ...product, node: NODE }, this.#config);
+    const pages = { answer: (path: string, query: URLSearchParams) => operations.answer(path, query), turns: this.#turns };
+    const apiOptions = { broker, login, clock, log, hashPassword, facts, limits, turns: this.#turns, rates: operations.sampler };
     // Loaded when somebody asks: a broker that nobody manages starts without it.
     const loadApi = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(apiOptions, isLoopback);
     let loaded: Promise<ApiListener> | undefined;
     const api = (): Promise<ApiListener> => (loaded ??= loadApi());
     const upgrade: Upgrade = (request, socket, head) => listener.upgrade(request, socket, head);
-    const http = { upgrade, clock, api, requestMsMax: limits.handshakeMs, tlsHandshakeMsMax: limits.tlsHandshakeMs };
+    const http = { upgrade, clock, api, pages, requestMsMax: limits.handshakeMs, tlsHandshakeMsMax: limits.tlsHandshakeMs };
     const plainHttp = new HttpServer(http);
     const secureHttp = ports.https && new HttpServer({ ...http, tls: ports.https.tls });
     const servers = secureHttp === undefined ? [plainHttp] : [plainHttp, secureHttp];
@@ -177,6 +191,8 @@ export class Leveret implements ConnectionOwner {
       this.#amqp = amqp;
       const addresses = { http: plainAddress, https, amqp: plain, amqps: secure };
       this.#listening = listenersOf(addresses, ports);
+      this.#operations = operations;
+      operations.start();
       return addresses;
     } catch (error) {
       listener.close('');
@@ -212,6 +228,7 @@ export class Leveret implements ConnectionOwner {
 
   /** Stops taking connections and messages out, and waits until every delivery is settled or `drainMs` are over. */
   async drain(reason: string, drainMs: number): Promise<void> {
+    if (this.#operations !== undefined) this.#operations.phase = 'draining';
     for (const server of this.#http) server.stopListening();
     this.#listener?.drain(reason);
     this.#amqp?.drain();
@@ -223,6 +240,7 @@ export class Leveret implements ConnectionOwner {
   async close(reason = 'broker shut down'): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    this.#operations?.close();
     this.#listener?.close(reason);
     for (const connection of [...this.#connections]) connection.shutDown(reason);
     const amqpClosed = this.#amqp?.close(reason, CLOSE_MS_MAX);

@@ -14,6 +14,11 @@ export function memoryLimitBytes(constrainedBytes = process.constrainedMemory(),
   return constrainedBytes === undefined || constrainedBytes === 0 ? totalBytes : Math.min(constrainedBytes, totalBytes);
 }
 
+/** Where the alarm begins. */
+export function memoryAlarmBytes(limitBytes: number, alarmPercent: number): number {
+  return Math.floor((limitBytes * alarmPercent) / 100);
+}
+
 export interface MemoryWatchOptions {
   readonly clock: Clock;
   readonly limitBytes: number;
@@ -48,7 +53,7 @@ export class MemoryWatch {
 
   #look(): void {
     const { limitBytes, alarmPercent, usedBytes, tell } = this.#options;
-    const alarmBytes = (limitBytes * alarmPercent) / 100;
+    const alarmBytes = memoryAlarmBytes(limitBytes, alarmPercent);
     const isOver = usedBytes() > (this.#isOver ? alarmBytes * CLEARS_AT : alarmBytes);
     if (isOver === this.#isOver) return;
     this.#isOver = isOver;

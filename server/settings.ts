@@ -96,7 +96,7 @@ export const SETTINGS: readonly Setting[] = [
     'metrics.objects-max',
     10_000,
     [0, 10_000_000],
-    'series for single queues, exchanges and connections in one answer of /metrics/per-object; the rest is summed up',
+    'queues, exchanges, channels and connections, of each, that one answer of /metrics/per-object shows; the rest is counted',
   ),
   text('audit.file', '', 'a file that every act of an administrator is appended to, as JSON lines; without it they are in the log'),
   ...LIMITS,

@@ -12,6 +12,7 @@ import { amqpRows } from './rows-amqp.ts';
 import { amqpMemoryRows } from './rows-amqp-memory.ts';
 import { durableRows } from './rows-durable.ts';
 import { engineRows } from './rows-engine.ts';
+import { managementRows } from './rows-management.ts';
 import { recoveryRows } from './rows-recovery.ts';
 import { storeRows } from './rows-store.ts';
 import { wireRows } from './rows-wire.ts';
@@ -87,7 +88,16 @@ async function main(): Promise<number> {
     process.stdout.write(USAGE);
     return 0;
   }
-  const rows = [...wireRows, ...engineRows, ...durableRows, ...recoveryRows, ...storeRows, ...amqpMemoryRows, ...amqpRows];
+  const rows = [
+    ...wireRows,
+    ...engineRows,
+    ...durableRows,
+    ...recoveryRows,
+    ...storeRows,
+    ...managementRows,
+    ...amqpMemoryRows,
+    ...amqpRows,
+  ];
   const unknown = values.only.filter((name) => !rows.some((row) => row.name === name));
   if (unknown.length > 0) {
     process.stderr.write(`no row is called ${unknown.join(', ')}; there are ${rows.map((row) => row.name).join(', ')}\n`);

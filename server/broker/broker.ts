@@ -8,6 +8,7 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { Sample } from '../../shared/protocol/control.ts';
 import type { Clock, Definition, LogListener, Lsn, MessageLog, Notices, Random, Turns } from '../ports.ts';
 import { Alarms } from './alarms.ts';
+import { Commits } from './commits.ts';
 import { Connections } from './connections.ts';
 import type { DeadLetters } from './dead-letter.ts';
 import { DeadLetterCycles } from './dead-letter-cycles.ts';
@@ -27,6 +28,7 @@ import { Session } from './session.ts';
 import type { SessionSink } from './session-sink.ts';
 import { Sessions } from './sessions.ts';
 import { sampleVhost } from './stats.ts';
+import { Totals } from './traffic.ts';
 import { Users } from './users.ts';
 import { type QueueOptions, Vhost } from './vhost.ts';
 import { Vhosts } from './vhosts.ts';
@@ -38,6 +40,8 @@ export interface BrokerOptions {
   readonly turns: Turns;
   readonly notices: Notices;
   readonly limits: BrokerLimits;
+  /** Milliseconds, fractions included, for latencies; the clock's unless given. */
+  readonly stopwatch?: () => number;
   /** The log cannot go on, and neither can this broker: every session has been ended. Its process should end too. */
   readonly onFault?: (cause: Error) => void;
 }
@@ -48,11 +52,6 @@ export interface Identity {
   readonly vhost: string;
   /** Of the connection, for people. */
   readonly name: string;
-}
-
-interface Waiting {
-  readonly lsn: Lsn;
-  readonly done: () => void;
 }
 
 export class Broker implements LogListener {
@@ -72,6 +71,8 @@ export class Broker implements LogListener {
   readonly deadLetterCycles: DeadLetterCycles;
   readonly vhosts: Vhosts;
   readonly connections: Connections;
+  readonly totals = new Totals();
+  readonly commits: Commits;
   /** Sessions with publishes that are not confirmed yet. */
   readonly unconfirmed = new Set<Session>();
   /** Of the newest change of topology. */
@@ -83,11 +84,10 @@ export class Broker implements LogListener {
   readonly #turns: Turns;
   readonly #recovery: Recovery;
   readonly #onFault: ((cause: Error) => void) | undefined;
-  readonly #sessions = new Sessions();
+  readonly #sessions = new Sessions(this.totals);
   #touchedQueues: Queue[] = [];
   #touchedDeadLetters: DeadLetters[] = [];
   #touchedSessions: Session[] = [];
-  #waiting: Waiting[] = [];
   #isTurnDeferred = false;
   #isCommitting = false;
   /** 0: not asked yet in this turn. */
@@ -109,6 +109,7 @@ export class Broker implements LogListener {
       this.schedule.run(this.#turnAt);
       this.wake();
     });
+    this.commits = new Commits(options.log, () => this.wake(), options.stopwatch ?? (() => options.clock.now()));
     this.router = new Router(options.notices);
     this.deadLetterCycles = new DeadLetterCycles(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
@@ -185,7 +186,7 @@ export class Broker implements LogListener {
 
   #stop(): void {
     this.#isClosed = true;
-    this.#waiting = [];
+    this.commits.forget();
     this.schedule.close();
   }
 
@@ -231,12 +232,7 @@ export class Broker implements LogListener {
 
   /** Runs `done` once `lsn` is durable: now, where it is. */
   whenDurable(lsn: Lsn, done: () => void): void {
-    if (lsn <= this.log.durableLsn) {
-      done();
-      return;
-    }
-    this.#waiting.push({ lsn, done });
-    this.wake();
+    this.commits.whenDurable(lsn, done);
   }
 
   #endTurn(): void {
@@ -248,6 +244,7 @@ export class Broker implements LogListener {
     this.#isCommitting = true;
     this.log.commit();
     this.#isCommitting = false;
+    this.commits.committed();
     this.#confirm(this.log.durableLsn);
     this.#flushSessions();
     this.#turnAt = 0;
@@ -307,10 +304,7 @@ export class Broker implements LogListener {
       if (session.confirmUpTo(lsn)) this.touchSession(session);
       if (!session.hasUnconfirmed) this.unconfirmed.delete(session);
     }
-    if (this.#waiting.length === 0) return;
-    const waiting = this.#waiting;
-    this.#waiting = waiting.filter((each) => each.lsn > lsn); // before anybody is called: that may lead to new ones
-    for (const each of waiting) if (each.lsn <= lsn) each.done();
+    this.commits.durable(lsn);
   }
 
   /** Whether what was sent is stored is not known: every connection must learn that its open confirms are void. */
@@ -362,6 +356,7 @@ export class Broker implements LogListener {
     const number = options.number ?? this.queueNumbers.take();
     const queue = new Queue(this, vhost, { ...options, name, number, isTap: false });
     if (options.number !== undefined) this.#recovery.add(queue);
+    else this.totals.queuesCreated++;
     return queue;
   }
 }

@@ -33,6 +33,12 @@ export interface ConnectionView {
   end(reason: string): void;
 }
 export class Connections implements Iterable<ConnectionView> {
+  /** Since the start. */
+  openedCount = 0;
+  closedCount = 0;
+  /** Of connections that are closed. */
+  closedReceivedBytes = 0;
+  closedSentBytes = 0;
   readonly #views = new Set<ConnectionView>();
   readonly #byVhost = new Map<string, number>();
   readonly #byUser = new Map<string, number>();
@@ -109,12 +115,16 @@ export class Connections implements Iterable<ConnectionView> {
 
   add(view: ConnectionView): void {
     this.#views.add(view);
+    this.openedCount++;
     count(this.#byVhost, view.vhost, 1);
     count(this.#byUser, view.account.name, 1);
   }
 
   remove(view: ConnectionView): void {
     if (!this.#views.delete(view)) return;
+    this.closedCount++;
+    this.closedReceivedBytes += view.receivedBytes;
+    this.closedSentBytes += view.sentBytes;
     count(this.#byVhost, view.vhost, -1);
     count(this.#byUser, view.account.name, -1);
   }

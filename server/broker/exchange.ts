@@ -71,6 +71,9 @@ export class Exchange {
   readonly outgoing = new Map<string, Binding>();
   /** Bindings with this exchange as their destination. */
   readonly incoming = new Set<Binding>();
+  /** Publishes to this exchange, and how many queues they went to in all. */
+  publishedCount = 0;
+  routedCount = 0;
   /** The router's: the routing pass that saw this exchange last. */
   routeMark = 0;
   /** The router's: the topology in which it reported that the alternate is missing. */

@@ -11,6 +11,7 @@ import { hasTag } from './authorise.ts';
 import type { Broker } from './broker.ts';
 import { Clearance } from './clearance.ts';
 import { enter } from './dead-letter.ts';
+import type { Exchange } from './exchange.ts';
 import { refusedByLength } from './held-publishes.ts';
 import { checkHeaders } from './limit-checks.ts';
 import { Discipline, type Publisher } from './publisher.ts';
@@ -92,12 +93,14 @@ export class Intake {
     }
     this.#expirationMs = Number.POSITIVE_INFINITY;
     if (content.flags !== 0) content = this.checked(content);
-    broker.publishedCount++;
     const { queues, routedCount } = route;
+    this.count(route.source, routedCount, publisher.confirm);
     if (routedCount === 0) {
       broker.unroutableCount++;
-      if (mandatory)
+      if (mandatory) {
+        broker.totals.returned++;
         this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', content.bytes, content.start, content.end);
+      }
       if (queues.length === 0) {
         publisher.stored(0, 0);
         return;
@@ -108,6 +111,17 @@ export class Intake {
         hint: 'wait for the unblocked event and publish again',
       });
     this.#store(publisher, content, queues, routedCount);
+  }
+
+  /** A publish to `source` is taken in. */
+  count(source: Exchange | undefined, routed: number, isConfirmed: boolean): void {
+    const { totals } = this.#broker;
+    this.#broker.publishedCount++;
+    totals.routed += routed;
+    if (isConfirmed) totals.receivedConfirm++;
+    if (source === undefined) return;
+    source.publishedCount++;
+    source.routedCount += routed;
   }
 
   /** Throws 403 where this session may not publish that. */

@@ -67,6 +67,11 @@ export class Publisher {
   get nextSeq(): number {
     return this.#nextSeq;
   }
+  get unconfirmedCount(): number {
+    let count = 0;
+    for (const run of this.#runs) count += run.count;
+    return count;
+  }
   get hasUnconfirmed(): boolean {
     return this.#runs.length > 0;
   }
@@ -134,18 +139,18 @@ export class Publisher {
     this.#open = undefined;
   }
 
-  /** Tells the peer about every run that is durable. False when there was none. */
-  confirmUpTo(durable: Lsn): boolean {
+  /** Tells the peer about every run that is durable. Answers how many publishes that were. */
+  confirmUpTo(durable: Lsn): number {
     const { sink } = this.session;
-    let isTold = false;
+    let count = 0;
     for (let run = this.#runs.peek(); run !== undefined && run.lsn <= durable && run.holds === 0; run = this.#runs.peek()) {
       this.#runs.shift();
-      isTold = true;
+      count += run.count;
       if (run === this.#open) this.#open = undefined;
       if (run.error === undefined) sink.confirm(this, run.firstSeq, run.count, run.routed);
       else sink.refuse(this, run.firstSeq, run.error);
     }
-    return isTold;
+    return count;
   }
 
   /** Grants back what was used, once it is worth a frame. */

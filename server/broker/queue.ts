@@ -8,7 +8,6 @@
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import type { QueueCounts } from '../../shared/protocol/control.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
 import type { Broker } from './broker.ts';
 import type { Consumer } from './consumer.ts';
@@ -21,6 +20,7 @@ import { type QueueSettings, readQueueSettings } from './queue-arguments.ts';
 import { ReadyDeadlines } from './ready-deadlines.ts';
 import { ReadyLevels } from './ready-levels.ts';
 import { Roster } from './roster.ts';
+import { noCounts, Traffic } from './traffic.ts';
 import type { Vhost } from './vhost.ts';
 
 /** Messages that one queue hands out before other queues have their turn. */
@@ -57,18 +57,8 @@ export class Queue implements ReadWaiter {
   deadLetters: DeadLetters | undefined;
   /** Publishes that wait for room (x-overflow: block). */
   held: HeldPublishes | undefined;
-  readonly counts: QueueCounts = {
-    published: 0,
-    delivered: 0,
-    redelivered: 0,
-    acked: 0,
-    requeued: 0,
-    expired: 0,
-    deadLettered: 0,
-    dropped: 0,
-    refused: 0,
-    purged: 0,
-  };
+  readonly counts = noCounts();
+  readonly traffic = new Traffic();
   /** The router's mark: the last route that met this queue. */
   routeMark = 0;
   /** In the broker's list of queues to dispatch. */
@@ -116,6 +106,11 @@ export class Queue implements ReadWaiter {
   }
   get readyBytes(): number {
     return this.#ready.bytes;
+  }
+
+  /** The seq of the message that has been here longest of those that are ready; 0: none is. */
+  get oldestReadySeq(): number {
+    return this.#ready.oldestSeq;
   }
 
   /** The place of the next message in this queue's life. */
@@ -234,12 +229,14 @@ export class Queue implements ReadWaiter {
       this.#remove(stored);
       this.#bury(stored, 'expired');
     }
+    this.traffic.gotNothing++;
     return undefined;
   }
 
   /** A message went out: to be settled, or (auto-ack) settled by going. */
-  delivered(stored: Stored, isSettled: boolean): void {
+  delivered(stored: Stored, isSettled: boolean, isGet: boolean): void {
     this.counts.delivered++;
+    this.traffic.out(isSettled, isGet);
     if (stored.flags & MessageFlag.Redelivered) this.counts.redelivered++;
     this.unackedCount++;
     if (isSettled) this.settle(stored);
@@ -349,7 +346,9 @@ export class Queue implements ReadWaiter {
     this.#idleness.end();
     this.deadLetters?.drop();
     this.held?.refuseAll(new AmqpError(ReplyCode.NotFound, `no queue '${this.name}' in vhost '${this.vhost.name}'`, { queue: this.name }));
-    return this.#dropReady();
+    const count = this.#dropReady();
+    this.#broker.totals.retire(this);
+    return count;
   }
 
   // Ready.

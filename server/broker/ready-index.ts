@@ -126,6 +126,14 @@ export class ReadyIndex {
     return chunk?.deadlines?.[chunk.head] ?? 0;
   }
 
+  /** The seq of the oldest message; 0 for none. */
+  headSeq(): number {
+    const returned = this.#returned[this.#returnedHead];
+    if (returned !== undefined) return returned.seq;
+    const chunk = this.#headChunk();
+    return chunk === undefined ? 0 : chunk.firstSeq + (chunk.entries[chunk.head * FIELDS] as number);
+  }
+
   /** Every message, oldest first; `visit` must not change this index. */
   forEach(visit: (stored: Stored) => void): void {
     const stored = new Stored();

@@ -23,6 +23,16 @@ export class ReadyLevels {
     this.#levelFor(stored).giveBack(stored);
   }
 
+  /** The smallest seq of all levels; 0 for none. */
+  get oldestSeq(): number {
+    let oldest = 0;
+    for (const level of this.#levels) {
+      const seq = level?.headSeq() ?? 0;
+      if (seq !== 0 && (oldest === 0 || seq < oldest)) oldest = seq;
+    }
+    return oldest;
+  }
+
   /** Fills `into` with the oldest message of the highest level. There is one: `count` says so. */
   peek(into: Stored): void {
     for (;;) {

@@ -21,6 +21,8 @@ export class Route {
   routedCount = 0;
   /** True when exchange and key alone decided, so that it holds for the next message without CC and BCC while vhost.version stays. */
   cacheable = false;
+  /** Where it starts; undefined before it was used. */
+  source: Exchange | undefined;
   /** vhost.version of the topology it was made from. */
   version = 0;
 }
@@ -46,6 +48,7 @@ export class Router {
     into.cacheable = content.headersStart === 0 || !this.#readExtraKeys(content);
     into.version = vhost.version;
     into.routedCount = 0;
+    into.source = exchange;
     this.#count = 0;
     exchange.routeMark = ++this.#pass;
     this.#waiting.length = 0;

@@ -65,6 +65,19 @@ export class Session extends Topology {
     return this.#unacked.size;
   }
 
+  get consumerCount(): number {
+    return this.#consumers.size;
+  }
+  /** Publishes that wait for their confirm. */
+  get unconfirmedCount(): number {
+    let count = 0;
+    for (const publisher of this.#publishers) count += publisher.unconfirmedCount;
+    return count;
+  }
+  get prefetchCount(): number {
+    return this.#prefetch;
+  }
+
   // Publishing.
 
   openPublisher(handle: number, confirm: boolean, discipline: Discipline = Discipline.Credit): Publisher {
@@ -140,7 +153,9 @@ export class Session extends Topology {
   confirmUpTo(durable: number): boolean {
     let isTold = false;
     for (const publisher of this.#unconfirmed) {
-      if (publisher.confirmUpTo(durable)) isTold = true;
+      const count = publisher.confirmUpTo(durable);
+      this.#broker.totals.confirmed += count;
+      if (count > 0) isTold = true;
       publisher.closeRun();
       if (!publisher.hasUnconfirmed) this.#unconfirmed.delete(publisher);
     }
@@ -305,7 +320,7 @@ export class Session extends Topology {
       view.start,
       view.start + stored.length,
     );
-    queue.delivered(stored, consumer.noAck);
+    queue.delivered(stored, consumer.noAck, false);
     this.#broker.touchSession(this);
   }
 
@@ -347,7 +362,7 @@ export class Session extends Topology {
       end: view.start + stored.length,
       messageCount: queue.readyCount,
     });
-    queue.delivered(stored, noAck); // after `done`: settling may free the bytes
+    queue.delivered(stored, noAck, true); // after `done`: settling may free the bytes
   }
 
   // Settling.

@@ -3,10 +3,16 @@
 
 import type { AmqpError } from '../../shared/error.ts';
 import type { Session } from './session.ts';
+import type { Totals } from './traffic.ts';
 
 export class Sessions implements Iterable<Session> {
   readonly #sessions = new Set<Session>();
   readonly #countByOwner = new Map<object, number>();
+  readonly #totals: Totals;
+
+  constructor(totals: Totals) {
+    this.#totals = totals;
+  }
 
   /** Connections that have a session. */
   get ownerCount(): number {
@@ -18,11 +24,13 @@ export class Sessions implements Iterable<Session> {
 
   add(session: Session): void {
     this.#sessions.add(session);
+    this.#totals.channelsOpened++;
     this.#countByOwner.set(session.owner, (this.#countByOwner.get(session.owner) ?? 0) + 1);
   }
 
   remove(session: Session): void {
-    this.#sessions.delete(session);
+    if (!this.#sessions.delete(session)) return;
+    this.#totals.channelsClosed++;
     const left = (this.#countByOwner.get(session.owner) ?? 1) - 1;
     if (left > 0) this.#countByOwner.set(session.owner, left);
     else this.#countByOwner.delete(session.owner);

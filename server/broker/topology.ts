@@ -77,6 +77,7 @@ export class Topology {
     this.#authoriseQueue(declaration);
     const queue = this.vhost.declareQueue(declaration, this.owner);
     queue.used();
+    if (!declaration.passive) this.#broker.totals.queuesDeclared++;
     this.#lastQueue = queue.name;
     return { queue: queue.name, messageCount: queue.readyCount, consumerCount: queue.consumerCount };
   }

@@ -10,6 +10,7 @@ import { Append, REFUSED, type Settled, Stored } from '../ports.ts';
 import type { Broker } from './broker.ts';
 import type { ConsumerTimeouts } from './consumer-timeouts.ts';
 import { enter } from './dead-letter.ts';
+import type { Exchange } from './exchange.ts';
 import { refusedByLength } from './held-publishes.ts';
 import { type Intake, logFull, messageFlags, oversize, readExpiration } from './intake.ts';
 import { Outcome, unknownTag } from './outcome.ts';
@@ -35,6 +36,7 @@ interface Planned {
   readonly append: Append;
   readonly takers: readonly Queue[];
   readonly routed: number;
+  readonly source: Exchange | undefined;
   /** A reply goes straight to its consumer. */
   readonly isReply: boolean;
 }
@@ -177,6 +179,7 @@ export class Transaction {
     const route = isReply ? undefined : this.#intake.findRoute(sent, sent.key);
     const takers = [...(route?.queues ?? [])]; // the route is not ours
     const routed = route?.routedCount ?? 1;
+    const source = route?.source;
     const content = this.#intake.checked(sent);
     const expirationMs = readExpiration(content.expiration);
     const append = new Append();
@@ -185,7 +188,7 @@ export class Transaction {
       this.#admit(queue, content.bodyBytes, loads, now);
       append.add(queue.number, queue.takeSeq(), queue.priorityFor(content.priority), queue.deadlineFor(expirationMs, now));
     }
-    return { held, append, takers, routed, isReply };
+    return { held, append, takers, routed, source, isReply };
   }
 
   #admit(queue: Queue, bodyBytes: number, loads: Map<Queue, Load>, now: number): void {
@@ -214,17 +217,19 @@ export class Transaction {
     return lsn;
   }
 
-  #enter({ held, append, takers, routed, isReply }: Planned, lsn: number, now: number): void {
+  #enter({ held, append, takers, routed, source, isReply }: Planned, lsn: number, now: number): void {
     const { publisher, mandatory } = held;
     const { bytes, start, end } = append;
     if (isReply) {
       const content = this.#intake.parse(bytes, start, end);
       this.#session.reply(content.key, content);
     } else {
-      this.#broker.publishedCount++;
+      this.#intake.count(source, routed, publisher.confirm);
       if (routed === 0) this.#broker.unroutableCount++;
-      if (routed === 0 && mandatory && !publisher.isClosed)
+      if (routed === 0 && mandatory && !publisher.isClosed) {
+        this.#broker.totals.returned++;
         this.#session.sink.returned(publisher, publisher.nextSeq, ReplyCode.NoRoute, 'NO_ROUTE', bytes, start, end);
+      }
       takers.forEach((queue, i) => {
         queue.enqueue(enter(append, i, this.#stored), now);
       });

@@ -3,9 +3,10 @@
 
 import { type Consumer, Standing } from '../broker/consumer.ts';
 import type { Queue } from '../broker/queue.ts';
+import { type Counter, indexOfCounter, readCounters } from '../broker/traffic.ts';
 import { type Fields, showFields } from './listing.ts';
 import { plainTable } from './plain-table.ts';
-import type { RateSource, Rates } from './route.ts';
+import type { LevelRates, RateSource, Rates } from './route.ts';
 
 export const NODE = 'leveret@localhost';
 /** docs/performance.md: what a message costs beside its content, which is on disk. */
@@ -16,17 +17,25 @@ export function withRates(counters: Readonly<Record<string, number>>, rates: Rat
   const shown: Record<string, unknown> = {};
   for (const name in counters) {
     shown[name] = counters[name];
-    shown[`${name}_details`] = { rate: rateOf(name, rates) };
+    shown[`${name}_details`] = { rate: rates?.rate(name) ?? 0 };
   }
   return shown;
 }
 
-/** RabbitMQ's name of all that went out, and the counters that it sums. */
-const DELIVER_GET = ['deliver', 'deliver_no_ack', 'get', 'get_no_ack'];
+/** In RabbitMQ's message_stats; the rest of COUNTERS has no name there. */
+const STATS = ['publish', 'deliver', 'deliver_no_ack', 'get', 'get_no_ack', 'get_empty', 'ack', 'redeliver'] as const;
+/** What `deliver_get` sums. */
+const DELIVER_GET: readonly Counter[] = ['deliver', 'deliver_no_ack', 'get', 'get_no_ack'];
 
-function rateOf(name: string, rates: Rates | undefined): number {
-  if (rates === undefined) return 0;
-  return name === 'deliver_get' ? DELIVER_GET.reduce((sum, counter) => sum + rates.rate(counter), 0) : rates.rate(name);
+/** `counters`: in the order of COUNTERS. */
+export function messageStats(counters: readonly number[], rates: Rates | undefined): object {
+  const of = (name: Counter): number => counters[indexOfCounter(name)] ?? 0;
+  const sum = (read: (name: Counter) => number): number => DELIVER_GET.reduce((total, name) => total + read(name), 0);
+  return {
+    ...withRates(Object.fromEntries(STATS.map((name) => [name, of(name)])), rates),
+    deliver_get: sum(of),
+    deliver_get_details: { rate: sum((name) => rates?.rate(name) ?? 0) },
+  };
 }
 
 type Field = (queue: Queue) => unknown;
@@ -34,9 +43,11 @@ type Field = (queue: Queue) => unknown;
 /** Each field of a queue by itself, so that a list makes no more than what was asked for. */
 export function queueFields(rates: RateSource | undefined): Fields<Queue> {
   const level =
-    (rate: (queue: Queue) => number): Field =>
-    (queue) => ({ rate: rate(queue) });
-  const still = level(() => 0); // nobody measures these two apart
+    (rate: (rates: LevelRates) => number): Field =>
+    (queue) => {
+      const measured = rates?.queue(queue);
+      return { rate: measured === undefined ? 0 : rate(measured) };
+    };
   return new Map<string, Field>([
     ['name', ({ name }) => name],
     ['vhost', ({ vhost }) => vhost.name],
@@ -48,11 +59,11 @@ export function queueFields(rates: RateSource | undefined): Fields<Queue> {
     ['node', () => NODE],
     ['state', () => 'running'],
     ['messages', ({ readyCount, unackedCount }) => readyCount + unackedCount],
-    ['messages_details', level((queue) => -(rates?.queue(queue)?.drainRate ?? 0) + 0)], // no -0
+    ['messages_details', level(({ readyRate, unackedRate }) => readyRate + unackedRate)],
     ['messages_ready', ({ readyCount }) => readyCount],
-    ['messages_ready_details', still],
+    ['messages_ready_details', level(({ readyRate }) => readyRate)],
     ['messages_unacknowledged', ({ unackedCount }) => unackedCount],
-    ['messages_unacknowledged_details', still],
+    ['messages_unacknowledged_details', level(({ unackedRate }) => unackedRate)],
     ['message_bytes_ready', ({ readyBytes }) => readyBytes],
     ['memory', ({ readyCount, unackedCount }) => INDEX_BYTES * (readyCount + unackedCount)],
     ['consumers', ({ consumerCount }) => consumerCount],
@@ -63,17 +74,12 @@ export function queueFields(rates: RateSource | undefined): Fields<Queue> {
     ['policy', ({ policy }) => policy.policy ?? null],
     ['operator_policy', ({ policy }) => policy.operatorPolicy ?? null],
     ['effective_policy_definition', ({ policy }) => policy.definition],
-    ['message_stats', (queue) => messageStats(queue, rates?.queue(queue))],
+    ['message_stats', (queue) => messageStats(readCounters(queue, []), rates?.queue(queue))],
   ]);
 }
 
 function isKeptEmpty({ consumerCount, readyCount }: Queue): number {
   return consumerCount > 0 && readyCount === 0 ? 1 : 0;
-}
-
-function messageStats({ counts }: Queue, rates: Rates | undefined): object {
-  const { published, delivered, acked, redelivered } = counts;
-  return withRates({ publish: published, deliver_get: delivered, ack: acked, redeliver: redelivered }, rates);
 }
 
 function activeTag({ settings, roster }: Queue): string | null {

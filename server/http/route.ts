@@ -21,15 +21,20 @@ export type HashPassword = (password: string) => Promise<{ readonly passwordHash
 /** How fast counters grow, a second, by RabbitMQ's names of them; 0 for one that is not known. */
 export interface Rates {
   rate(counter: string): number;
-  /** Messages that a queue loses a second, net of what comes in. */
-  readonly drainRate?: number;
+}
+/** The same, and how fast there are more messages: below 0 while there are less. */
+export interface LevelRates extends Rates {
+  readonly readyRate: number;
+  readonly unackedRate: number;
 }
 /** Who measures: a sampler. */
 export interface RateSource {
   /** Of all queues together. */
-  readonly all: Rates;
+  readonly all: LevelRates;
+  /** Of what publishers sent, each message once. */
+  readonly publishers: Rates;
   /** Undefined: not measured yet. */
-  queue(queue: Queue): Rates | undefined;
+  queue(queue: Queue): LevelRates | undefined;
 }
 
 export interface Call {

@@ -1,4 +1,4 @@
-// One HTTP port, plain or TLS: `/ws` becomes a WebSocket, `/health` says ok, `/` says what this is.
+// One HTTP port, plain or TLS: `/ws` becomes a WebSocket, `/` says what this is; health and metrics are pages that compose gives.
 // Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open; (3) over TLS every answer carries HSTS.
 // Refuses: everything else with 404. What is under /api and /v1 is the API's (api.ts).
 
@@ -7,20 +7,21 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
-import type { Clock } from '../ports.ts';
-import { answerHealth } from './health.ts';
+import type { Clock, Turns } from '../ports.ts';
 
 const CHECK_MS = 1000; // Node looks every 30 s for what is too slow, which makes 40 s of 10
 const HEADER_BYTES_MAX = 16_384;
 const HSTS = 'max-age=31536000'; // a year: browsers come back with TLS alone
 const ABOUT =
-  'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs; /api manages it.\n';
+  'Leveret, a message broker. Clients connect at /ws with the WebSocket subprotocol leveret.v1; /health tells whether it runs; /metrics measures it; /api manages it.\n';
 
 export interface HttpOptions {
   readonly upgrade: Upgrade;
   readonly clock: Clock;
   /** Makes what answers under /api and /v1, and answers the same again; where there is none, /api is not there. */
   readonly api?: () => Promise<ApiListener>;
+  /** What else there is to see. */
+  readonly pages?: Pages;
   /** For a whole request, and the headers of one. */
   readonly requestMsMax: number;
   readonly tlsHandshakeMsMax: number;
@@ -30,6 +31,18 @@ export interface HttpOptions {
 
 /** Answers a request under /api and /v1. */
 export type ApiListener = (request: IncomingMessage, response: ServerResponse) => void;
+/** What a path shows to whoever asks. */
+export interface Page {
+  readonly status: number;
+  readonly contentType: string;
+  /** Others have their turn between two of them. A piece stands until the next is asked for. */
+  readonly pieces: Iterable<string | Uint8Array>;
+}
+export interface Pages {
+  /** Undefined: there is no such page. */
+  answer(path: string, query: URLSearchParams): Page | undefined;
+  readonly turns: Turns;
+}
 export type Upgrade = (request: IncomingMessage, socket: Socket, head: Buffer) => void;
 
 export class HttpServer {
@@ -39,7 +52,7 @@ export class HttpServer {
   readonly #sockets = new Set<Socket>();
   #hasEnded = false;
 
-  constructor({ upgrade, clock, api, requestMsMax, tlsHandshakeMsMax, tls }: HttpOptions) {
+  constructor({ upgrade, clock, api, pages, requestMsMax, tlsHandshakeMsMax, tls }: HttpOptions) {
     this.#clock = clock;
     const options = {
       maxHeaderSize: HEADER_BYTES_MAX,
@@ -49,7 +62,7 @@ export class HttpServer {
       noDelay: true,
     };
     const serve: RequestListener = (request, response) => {
-      if (api === undefined || !/^\/(api|v1)\//.test(pathOf(request))) answer(request, response);
+      if (api === undefined || !/^\/(api|v1)\//.test(pathOf(request))) answer(request, response, pages);
       else void api().then((listener) => listener(request, response));
     };
     this.#tlsServer = tls && createTlsServer({ ...options, ...tls, handshakeTimeout: tlsHandshakeMsMax }, overTls(serve));
@@ -125,14 +138,30 @@ function pathOf(request: IncomingMessage): string {
   return (request.url ?? '/').replace(/[?#].*$/, '');
 }
 
-function answer(request: IncomingMessage, response: ServerResponse): void {
+function answer(request: IncomingMessage, response: ServerResponse, pages: Pages | undefined): void {
   const path = pathOf(request);
   const isRead = request.method === 'GET' || request.method === 'HEAD';
-  if (path === '/health' && isRead) answerHealth(response);
+  const page = isRead ? pages?.answer(path, new URLSearchParams((request.url ?? '').split('?')[1])) : undefined;
+  if (page !== undefined && pages !== undefined) show(response, page, request.method === 'HEAD', pages.turns);
   else if (path === '/' && isRead) send(response, 200, ABOUT);
   else if (path === '/ws')
     send(response, 426, 'this is a WebSocket: ask for an upgrade, with the subprotocol leveret.v1\n', { upgrade: 'websocket' });
   else send(response, isRead ? 404 : 405, isRead ? 'not found\n' : 'method not allowed\n');
+}
+
+/** Piece by piece: a page of thousands of queues must not hold up their messages. */
+function show(response: ServerResponse, { status, contentType, pieces }: Page, isHead: boolean, turns: Turns): void {
+  response.writeHead(status, { 'content-type': contentType, 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
+  const rest = isHead ? [][Symbol.iterator]() : pieces[Symbol.iterator]();
+  const written = (): void => turns.defer(next);
+  const next = (): void => {
+    if (response.destroyed) return;
+    const { done, value } = rest.next();
+    if (done === true) response.end();
+    else if (value.length === 0) written();
+    else response.write(value, written);
+  };
+  next();
 }
 
 function send(response: ServerResponse, status: number, text: string, headers: Record<string, string> = {}): void {

@@ -4,12 +4,13 @@
 
 import type { ConnectionView } from '../../broker/connections.ts';
 import type { Session } from '../../broker/session.ts';
+import { addCounters, COUNTERS, readCounters } from '../../broker/traffic.ts';
 import { checkVhost } from '../acting.ts';
 import { notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
 import { plainTable } from '../plain-table.ts';
-import { NODE, showConsumer, withRates } from '../queue-view.ts';
-import type { Call, Route } from '../route.ts';
+import { messageStats, NODE, showConsumer, withRates } from '../queue-view.ts';
+import type { Call, LevelRates, Route } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
 /** Whose behaviour this is, for tools that look at it (docs/compatibility.md). */
@@ -18,21 +19,24 @@ const COMPATIBLE_VERSION = '4.1.0';
 function overview(call: Call): object {
   const { broker, facts } = call;
   let [ready, unacked, queues, exchanges, consumers] = [0, 0, 0, 0, 0];
-  const out = { deliver_get: 0, ack: 0, redeliver: 0 };
+  const counters = COUNTERS.map(() => 0);
   for (const vhost of visibleVhosts(call)) {
     exchanges += vhost.exchanges.size;
     queues += vhost.queues.size;
+    addCounters(broker.totals.retired(vhost.name), counters); // a counter never falls
     for (const queue of vhost.queues.values()) {
       ready += queue.readyCount;
       unacked += queue.unackedCount;
       consumers += queue.consumerCount;
-      out.deliver_get += queue.counts.delivered;
-      out.ack += queue.counts.acked;
-      out.redeliver += queue.counts.redelivered;
+      addCounters(readCounters(queue, []), counters);
     }
   }
   const connections = visibleConnections(call);
-  const rates = call.rates?.all;
+  const { rates } = call;
+  const levels = { messages: ready + unacked, messages_ready: ready, messages_unacknowledged: unacked };
+  const { publishedCount: publish, unroutableCount } = broker;
+  const { confirmed: confirm, returned } = broker.totals;
+  const publishers = { publish, confirm, drop_unroutable: unroutableCount - returned, return_unroutable: returned };
   return {
     management_version: COMPATIBLE_VERSION,
     rabbitmq_version: COMPATIBLE_VERSION,
@@ -40,7 +44,7 @@ function overview(call: Call): object {
     product_version: facts.version,
     cluster_name: clusterName(call),
     node: NODE,
-    queue_totals: withRates({ messages: ready + unacked, messages_ready: ready, messages_unacknowledged: unacked }, rates),
+    queue_totals: withRates(levels, rates && { rate: (name) => levelRate(rates.all, name) }),
     object_totals: {
       connections: connections.length,
       channels: connections.flatMap((each) => [...each.sessions()]).length,
@@ -48,7 +52,7 @@ function overview(call: Call): object {
       exchanges,
       consumers,
     },
-    message_stats: withRates({ publish: broker.publishedCount, ...out, drop_unroutable: broker.unroutableCount }, rates),
+    message_stats: { ...messageStats(counters, rates?.all), ...withRates(publishers, rates?.publishers) },
     rates_mode: 'basic',
     disable_stats: false,
     enable_queue_totals: false,
@@ -57,6 +61,10 @@ function overview(call: Call): object {
     statistics_db_event_queue: 0,
     contexts: [],
   };
+}
+
+function levelRate({ readyRate, unackedRate }: LevelRates, name: string): number {
+  return (name === 'messages_unacknowledged' ? 0 : readyRate) + (name === 'messages_ready' ? 0 : unackedRate);
 }
 
 function clusterName({ broker }: Call): string {

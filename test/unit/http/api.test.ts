@@ -219,17 +219,22 @@ test('a queue is shown with what tools look at, and with rates where somebody me
   };
   const still = { messages_details: { rate: 0 }, message_stats: { publish: 1, publish_details: { rate: 0 } } };
   expect((await server.ask('GET', '/api/queues/%2F/q', 'admin')).body).toMatchObject({ ...shown, ...still });
-  server = new ApiServer({ rates: { all: { rate }, queue: () => ({ rate, drainRate: 3 }) } });
+  const levels = { rate, readyRate: -4, unackedRate: 1 };
+  server = new ApiServer({ rates: { all: levels, publishers: { rate: () => 20 }, queue: () => levels } });
   expect((await server.ask('GET', '/api/queues/%2F/q', 'admin')).body).toMatchObject({
     ...shown,
     messages_details: { rate: -3 },
+    messages_ready_details: { rate: -4 },
+    messages_unacknowledged_details: { rate: 1 },
     message_stats: { publish: 1, publish_details: { rate: 12.5 }, deliver_get_details: { rate: 15 }, ack: 0, ack_details: { rate: 0 } },
   });
   expect((await server.ask('GET', '/api/overview', 'admin')).body).toMatchObject({
-    message_stats: { publish: 1, publish_details: { rate: 12.5 }, deliver_get: 0, deliver_get_details: { rate: 15 } },
+    queue_totals: { messages: 1, messages_details: { rate: -3 }, messages_ready_details: { rate: -4 } },
+    message_stats: { publish: 1, publish_details: { rate: 20 }, deliver_get: 0, deliver_get_details: { rate: 15 } },
   });
 });
 
+const NO_RATES = { rate: () => 0, readyRate: 0, unackedRate: 0 };
 describe('1,000 queues', () => {
   const headers = { authorization: `Basic ${btoa('admin:right')}` };
   const request = (query: string) => new Request(`http://leveret/api/queues?${query}`, { headers });
@@ -249,7 +254,7 @@ describe('1,000 queues', () => {
     ['page=1&sort=message_stats.ack', 1_001],
   ] as const)('%s makes the counters of %i', async (query, made) => {
     const measured = new Set<Queue>();
-    const rates: RateSource = { all: { rate: () => 0 }, queue: (queue) => void measured.add(queue) };
+    const rates: RateSource = { all: NO_RATES, publishers: NO_RATES, queue: (queue) => void measured.add(queue) };
     const turns = { defer: (task: () => void) => void setImmediate(task) };
     expect((await createApi({ ...server.options, rates, turns })(request(query), HERE)).status).toBe(200);
     expect(measured.size).toBe(made);
