@@ -98,6 +98,22 @@ describe('a running broker', () => {
     expect((await fetch(`${base}/livez`)).status).toBe(200);
   });
 
+  test('the management API shows the rates that were sampled', async () => {
+    const headers = { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}` };
+    const send = (method: string, path: string, body: object): Promise<Response> =>
+      fetch(base + path, { method, headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) });
+    await send('PUT', '/api/queues/%2F/rated', {});
+    const message = { routing_key: 'rated', payload: 'x', payload_encoding: 'string', properties: {} };
+    const rates = async (): Promise<number[]> => {
+      await send('POST', '/api/exchanges/%2F/amq.default/publish', message);
+      const shown = await Promise.all(
+        ['/api/queues/%2F/rated', '/api/overview'].map(async (path) => (await fetch(base + path, { headers })).json()),
+      );
+      return shown.map(({ message_stats: stats }) => stats.publish_details.rate);
+    };
+    await expect.poll(async () => (await rates()).every((rate) => rate > 0), { timeout: 20_000, interval: 200 }).toBe(true);
+  });
+
   test('dead letters above the limit reach the webhook', async () => {
     const auth = { authorization: `Basic ${Buffer.from('guest:guest').toString('base64')}`, 'content-type': 'application/json' };
     const put = async (queue: string, args: object): Promise<void> => {

@@ -5,7 +5,6 @@ import { type Alert, DeadLetterAlerts } from '../../../server/broker/dead-letter
 import { deadLetterQueues } from '../../../server/broker/dead-letter-targets.ts';
 import { EnqueueMarks } from '../../../server/broker/enqueue-marks.ts';
 import type { Queue } from '../../../server/broker/queue.ts';
-import { ratesOf } from '../../../server/broker/rates.ts';
 import { Sampler } from '../../../server/broker/sampler.ts';
 import { Engine } from '../../support/engine.ts';
 
@@ -60,16 +59,20 @@ describe('rates', () => {
     const { engine, sampler, peer, publish, queue } = start();
     engine.declare(peer, 'jobs');
     const jobs = queue('jobs');
-    expect(ratesOf(sampler, jobs)).toEqual({});
+    expect(sampler.queue(jobs)).toBeUndefined();
     publish('jobs', 20);
     sampler.start();
     publish('jobs', 10);
     publish('nowhere', 5);
     for (let i = 0; i < 15; i++) peer.session.get('jobs', i < 10, () => undefined);
     engine.time.advance(5_000);
-    const ofQueue = { publish: 2, get: 1, get_no_ack: 2, deliver: 0, deliver_get: 3, ack: 0 };
-    expect(ratesOf(sampler, jobs)).toMatchObject({ ...ofQueue, messages: 0, messages_ready: -1, messages_unacknowledged: 1 });
-    expect(ratesOf(sampler, 'broker')).toMatchObject({ ...ofQueue, publish: 3, drop_unroutable: 1, return_unroutable: 0 });
+    const names = ['publish', 'get', 'get_no_ack', 'deliver', 'ack'] as const;
+    for (const track of [sampler.queue(jobs), sampler.all]) {
+      expect(names.map((name) => track?.rate(name))).toEqual([2, 1, 2, 0, 0]);
+      expect([track?.readyRate, track?.unackedRate]).toEqual([-1, 1]);
+    }
+    const published = (['publish', 'drop_unroutable', 'return_unroutable'] as const).map((name) => sampler.publishers.rate(name));
+    expect(published).toEqual([3, 1, 0]);
     sampler.close();
   });
 
