@@ -5,10 +5,14 @@
 
 import type { TlsOptions } from 'node:tls';
 import { AmqpError, ReplyCode } from '../shared/error.ts';
+import type { JsonObject } from '../shared/protocol/control.ts';
 import type { Address, AmqpListener } from './amqp/listener.ts';
 import { Admissions } from './broker/admissions.ts';
+import { Audit, type AuditScope, type AuditSink } from './broker/audit.ts';
 import { Broker } from './broker/broker.ts';
+import { importDefinitions } from './broker/definitions-file/apply.ts';
 import { type BrokerLimits, defaultLimits } from './broker/limits.ts';
+import { TellingLogin } from './broker/login-events.ts';
 import { certificateEnd } from './certificate.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
 import type { Config, ConfigLimits } from './config.ts';
@@ -53,6 +57,10 @@ export interface Parts {
   readonly messageLog: MessageLog;
   /** The log cannot go on (its disk has failed): every connection has been closed with 541, and the broker does nothing more. */
   readonly onFault?: (cause: Error) => void;
+  /** Where the audit log goes; without one nobody keeps it. */
+  readonly audit?: { readonly sink: AuditSink; readonly scope: AuditScope } | undefined;
+  /** In RabbitMQ's format: imported before anybody can come in. */
+  readonly definitions?: JsonObject | undefined;
 }
 
 // RabbitMQ's tools want a node's name.
@@ -82,12 +90,13 @@ export class Leveret implements ConnectionOwner {
   #listener: Listener | undefined;
   #amqp: AmqpListener | undefined;
   #isClosed = false;
+  #audit: Audit | undefined;
   readonly #passwords = new Passwords();
   readonly #defaultUser: Promise<void>;
   #listening: readonly ServerListener[] = [];
 
-  /** Recovers what the log has kept; throws the log's error when it cannot. */
-  constructor(config: Config, { logs, clock, messageLog, onFault }: Parts) {
+  /** Recovers what the log has kept; throws the log's error when it cannot, and AmqpError where the definitions are refused: then nothing of them was done. */
+  constructor(config: Config, { logs, clock, messageLog, onFault, audit, definitions }: Parts) {
     this.#config = config;
     this.#logs = logs;
     this.#clock = clock;
@@ -104,6 +113,11 @@ export class Leveret implements ConnectionOwner {
       },
       limits: brokerLimits(config.limits),
     });
+    if (audit !== undefined) {
+      this.#audit = new Audit(audit.sink, clock, audit.scope);
+      this.#audit.listen(this.broker.events);
+    }
+    if (definitions !== undefined) this.#import(definitions); // before the first user: where it brings any, nobody needs guest
     const { connections, connectionsPerIp, connectionsUnauthenticated, authFailuresPerMinute } = config.limits;
     this.#admissions = new Admissions({
       connectionsMax: connections,
@@ -122,13 +136,26 @@ export class Leveret implements ConnectionOwner {
     this.#settings = {
       broker: this.broker,
       clock: this.#clock,
-      login: new PlainGuard(authenticator, config.plainWithoutTls, logs.notices),
+      login: new TellingLogin(new PlainGuard(authenticator, config.plainWithoutTls, logs.notices), this.broker.events),
       product: { product: 'Leveret', version: VERSION },
       messageBytesMax: config.limits.messageBytes,
       handlesMax: config.limits.handles,
       heartbeatMs: config.limits.heartbeatMs,
       limits: config.limits,
     };
+  }
+
+  #import(definitions: JsonObject): void {
+    try {
+      importDefinitions(this.broker, definitions);
+    } catch (error) {
+      this.#isClosed = true;
+      this.broker.close().catch((cause: unknown) => {
+        const text = 'the data directory could not be closed in good order';
+        this.#logs.notices.notice({ kind: 'log.unclosed', severity: 'warn', text, fields: { cause: String(cause) } });
+      });
+      throw error;
+    }
   }
 
   /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
@@ -143,6 +170,7 @@ export class Leveret implements ConnectionOwner {
     ]);
     const { broker, clock, login, product, messageBytesMax } = this.#settings;
     const { limits } = this.#config;
+    await new Promise<void>((resolve) => broker.whenDurable(broker.definedLsn, resolve)); // whoever comes in finds what will be there after a kill, too
     const shared = { admissions: this.#admissions, logFor: this.#logs.logFor };
     const amqp = new AmqpListener({
       ...shared,
@@ -171,7 +199,18 @@ export class Leveret implements ConnectionOwner {
     const { notices } = this.#logs;
     const operations = new Operations({ broker, clock, notices, ...product, node: NODE }, this.#config);
     const pages = { answer: (path: string, query: URLSearchParams) => operations.answer(path, query), turns: this.#turns };
-    const apiOptions = { broker, login, clock, log, hashPassword, facts, limits, turns: this.#turns, rates: operations.sampler };
+    const apiOptions = {
+      broker,
+      login,
+      clock,
+      log,
+      hashPassword,
+      facts,
+      limits,
+      turns: this.#turns,
+      rates: operations.sampler,
+      audit: this.#audit,
+    };
     // Loaded when somebody asks: a broker that nobody manages starts without it.
     const loadApi = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(apiOptions, isLoopback);
     let loaded: Promise<ApiListener> | undefined;

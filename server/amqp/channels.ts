@@ -66,11 +66,17 @@ export class Channels {
   }
 
   forget(channel: Channel): void {
-    this.#byNumber.delete(channel.number);
+    if (this.#byNumber.delete(channel.number)) this.#tell('channel.closed', channel);
   }
 
   end(): void {
     for (const channel of [...this.#byNumber.values()]) channel.end();
+  }
+
+  #tell(kind: 'channel.created' | 'channel.closed', { number, session }: Channel): void {
+    const { account, name } = session.identity;
+    const ends = kind === 'channel.closed' ? {} : { connection: name, number, user: account.name, vhost: session.vhost.name };
+    this.#host.broker.events.emit(kind, { pid: session.id, name: `${name} (${number})`, ...ends }, account.name);
   }
 
   #open(number: number): void {
@@ -81,6 +87,7 @@ export class Channels {
     this.#host.broker.connections.checkChannels(this.#host.identity.account);
     const channel = new Channel(number, this.#host);
     this.#byNumber.set(number, channel);
+    this.#tell('channel.created', channel);
     channel.reply('channel.open-ok', {});
   }
 }

@@ -13,7 +13,8 @@ import { decodeMethod, type Method, type MethodFields, methodFrame } from '../..
 import type { MethodName } from '../../shared/amqp/spec.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import type { Broker, Identity } from '../broker/broker.ts';
+import type { Broker } from '../broker/broker.ts';
+import type { Identity } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
 import { AlarmNotice } from './alarm-notice.ts';
 import type { ByteHandler, ByteSocket } from './byte-socket.ts';

@@ -6,6 +6,7 @@
 
 import type { Notice } from '../ports.ts';
 import type { Broker } from './broker.ts';
+import { NODE } from './firehose.ts';
 
 const CLEARS_AT = 0.8; // of the limit on message bytes
 
@@ -76,6 +77,7 @@ export class Alarms {
     this.#broker.notices.notice(
       isOver ? { kind, severity: 'warn', text: resource.text, fields } : { kind: `${kind}.cleared`, severity: 'info', text: left, fields },
     );
+    this.#broker.events.tellOfItself(isOver ? 'alarm.set' : 'alarm.cleared', () => ({ source: resource.name, node: NODE }));
     if (this.isBlocked === wasBlocked) return;
     this.#broker.blockedChanged();
     if (this.isBlocked) return;

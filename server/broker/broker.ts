@@ -12,14 +12,19 @@ import { Commits } from './commits.ts';
 import { Connections } from './connections.ts';
 import type { DeadLetters } from './dead-letter.ts';
 import { DeadLetterCycles } from './dead-letter-cycles.ts';
+import { eventExchange } from './event-exchange.ts';
+import { Events } from './events.ts';
 import { Schedule } from './expiry.ts';
+import { Firehose } from './firehose.ts';
 import { HiddenQueues } from './hidden-queues.ts';
+import { InternalPublisher } from './internal-publisher.ts';
 import type { BrokerLimits } from './limits.ts';
-import type { Account } from './login.ts';
+import type { Identity } from './login.ts';
 import { generateName } from './names.ts';
 import { Policies } from './policies.ts';
 import { Queue } from './queue.ts';
 import { QueueNumbers } from './queue-numbers.ts';
+import { RecordEvents } from './record-events.ts';
 import { Records } from './records.ts';
 import { Recovery } from './recovery.ts';
 import { ReplyConsumers } from './reply-to.ts';
@@ -30,7 +35,8 @@ import { Sessions } from './sessions.ts';
 import { sampleVhost } from './stats.ts';
 import { Totals } from './traffic.ts';
 import { Users } from './users.ts';
-import { type QueueOptions, Vhost } from './vhost.ts';
+import { Vhost } from './vhost.ts';
+import type { QueueOptions } from './vhost-ports.ts';
 import { Vhosts } from './vhosts.ts';
 
 export interface BrokerOptions {
@@ -44,14 +50,6 @@ export interface BrokerOptions {
   readonly stopwatch?: () => number;
   /** The log cannot go on, and neither can this broker: every session has been ended. Its process should end too. */
   readonly onFault?: (cause: Error) => void;
-}
-
-/** Who a session speaks for. */
-export interface Identity {
-  readonly account: Account;
-  readonly vhost: string;
-  /** Of the connection, for people. */
-  readonly name: string;
 }
 
 export class Broker implements LogListener {
@@ -73,6 +71,9 @@ export class Broker implements LogListener {
   readonly connections: Connections;
   readonly totals = new Totals();
   readonly commits: Commits;
+  readonly events = new Events(this, eventExchange(this));
+  readonly internal = new InternalPublisher(this);
+  readonly firehose = new Firehose(this, this.internal);
   /** Sessions with publishes that are not confirmed yet. */
   readonly unconfirmed = new Set<Session>();
   /** Of the newest change of topology. */
@@ -114,11 +115,16 @@ export class Broker implements LogListener {
     this.deadLetterCycles = new DeadLetterCycles(options.notices);
     this.replyConsumers = new ReplyConsumers(options.random);
     this.vhosts = new Vhosts(this.records, {
-      queuesMax: options.limits.queuesPerVhost,
+      queuesPerVhost: options.limits.queuesPerVhost,
       create: (name) => this.#createVhost(name),
       evict: (vhost, reason) => this.#sessions.end(new AmqpError(ReplyCode.ConnectionForced, reason), (session) => session.vhost === vhost),
     });
-    this.connections = new Connections(options.limits.connectionsPerUser, (vhost) => this.vhosts.limit(vhost, 'max-connections'));
+    new RecordEvents(this.records, this.events); // after what it tells of has heard
+    this.connections = new Connections(
+      options.limits.connectionsPerUser,
+      (vhost) => this.vhosts.limit(vhost, 'max-connections'),
+      this.events,
+    );
     this.records.watch('user', ([name], value) => {
       if (value === undefined) this.connections.endOf(String(name));
     });
@@ -130,6 +136,7 @@ export class Broker implements LogListener {
       throw error;
     }
     if (!this.#isClosed) this.#recovery.finish(this.log, this.now());
+    this.events.start();
   }
 
   /** Connections that have a session: an AMQP connection has one for each channel. */
@@ -239,6 +246,7 @@ export class Broker implements LogListener {
     this.#isTurnDeferred = false;
     if (this.#isClosed) return;
     this.#turnAt = this.clock.now();
+    this.internal.flush(this.#turnAt);
     this.#dispatchQueues();
     this.alarms.watchMessages(this.log.memoryBytes, this.limits.memoryBytes);
     this.#isCommitting = true;
@@ -342,6 +350,7 @@ export class Broker implements LogListener {
       define: (definition: Definition): void => this.#define(definition),
       limits: this.limits,
       admitQueue: (count) => this.vhosts.admitQueue(name, count),
+      events: this.events,
       defaultQueueType: () => this.vhosts.defaultQueueType(name),
       declared: (vhost, destination) => this.policies.apply(vhost, destination),
     });

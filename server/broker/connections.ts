@@ -4,6 +4,8 @@
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { connectionEndFields, connectionFields } from './event-fields.ts';
+import type { Events } from './events.ts';
 import type { Account, Endpoint } from './login.ts';
 import type { Session } from './session.ts';
 
@@ -42,11 +44,13 @@ export class Connections implements Iterable<ConnectionView> {
   readonly #views = new Set<ConnectionView>();
   readonly #byVhost = new Map<string, number>();
   readonly #byUser = new Map<string, number>();
+  readonly #events: Events;
   readonly #perUserMax: number;
   readonly #vhostMax: (vhost: string) => number;
 
   /** `vhostMax`: -1 for none. */
-  constructor(perUserMax: number, vhostMax: (vhost: string) => number) {
+  constructor(perUserMax: number, vhostMax: (vhost: string) => number, events: Events) {
+    this.#events = events;
     this.#perUserMax = perUserMax;
     this.#vhostMax = vhostMax;
   }
@@ -118,6 +122,7 @@ export class Connections implements Iterable<ConnectionView> {
     this.openedCount++;
     count(this.#byVhost, view.vhost, 1);
     count(this.#byUser, view.account.name, 1);
+    this.#events.tell('connection.created', () => connectionFields(view), view.account.name);
   }
 
   remove(view: ConnectionView): void {
@@ -127,6 +132,7 @@ export class Connections implements Iterable<ConnectionView> {
     this.closedSentBytes += view.sentBytes;
     count(this.#byVhost, view.vhost, -1);
     count(this.#byUser, view.account.name, -1);
+    this.#events.tell('connection.closed', () => connectionEndFields(view), view.account.name);
   }
 }
 

@@ -60,6 +60,12 @@ export class DeadLetters implements ReadWaiter {
   push(stored: Stored, reason: DeathReason): void {
     this.#target = this.#queue.settings;
     this.#waiting.push({ stored: new Stored().copyFrom(stored), reason, diedAt: this.#broker.now() });
+    this.#broker.events.emitLimited('message.dead_lettered', `${this.#queue.number} ${reason}`, () => ({
+      name: this.#queue.name,
+      vhost: this.#queue.vhost.name,
+      reason,
+      exchange: this.#queue.settings.deadLetterExchange ?? '',
+    }));
     this.#broker.touchDeadLetters(this);
   }
 

@@ -95,6 +95,7 @@ export class Intake {
     if (content.flags !== 0) content = this.checked(content);
     const { queues, routedCount } = route;
     this.count(route.source, routedCount, publisher.confirm);
+    if (this.#session.vhost.isTraced) broker.firehose.published(this.#session, content, queues);
     if (routedCount === 0) {
       broker.unroutableCount++;
       if (mandatory) {

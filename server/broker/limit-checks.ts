@@ -4,7 +4,6 @@
 import { checkTable, TABLE_DEPTH_MAX } from '../../shared/amqp/table.ts';
 import type { Content } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { type Destination, type Exchange, incomingOf } from './exchange.ts';
 import type { BrokerLimits } from './limits.ts';
 
 /** What a vhost holds declarations to. */
@@ -23,21 +22,35 @@ export function checkHeaders({ bytes, headersStart, headersEnd }: Content, { hea
   }
 }
 
-/** Of a binding that is not there yet. */
+/** What a binding that is not there yet is judged by. */
+interface NewBinding {
+  readonly sourceType: string;
+  /** Its destination, where that is a queue. */
+  readonly queue: string | undefined;
+  /** Bindings that the queue has. */
+  readonly count: () => number;
+  readonly key: string;
+}
+
 export function checkBinding(
-  source: Exchange,
-  destination: Destination,
-  key: string,
-  { bindingsPerQueue, topicWords }: TopologyLimits,
+  { sourceType, queue, count, key }: NewBinding,
+  { bindingsPerQueue, topicWords }: Omit<TopologyLimits, 'deliveryLimit'>,
 ): void {
-  if (destination.kind === 'queue' && bindingsPerQueue !== Number.POSITIVE_INFINITY) {
-    const count = incomingOf(destination).size;
-    if (count >= bindingsPerQueue)
-      throw above(`queue '${destination.name}' has ${count} bindings, and ${bindingsPerQueue} are allowed`, 'bindings-per-queue', '/queue');
-  }
-  if (source.type !== 'topic') return;
+  if (queue !== undefined && bindingsPerQueue !== Number.POSITIVE_INFINITY && count() >= bindingsPerQueue)
+    throw above(`queue '${queue}' has ${count()} bindings, and ${bindingsPerQueue} are allowed`, 'bindings-per-queue', '/queue');
+  if (sourceType !== 'topic') return;
   const words = key === '' ? 0 : key.split('.').length;
   if (words > topicWords) throw above(`a topic binding key has at most ${topicWords} words, this one ${words}`, 'topic-words', '/key');
+}
+
+/** Of one more queue beside `count`. `max`: the vhost's own; negative for none. */
+export function checkQueueCount(vhost: string, count: number, { queuesPerVhost }: Pick<BrokerLimits, 'queuesPerVhost'>, max: number): void {
+  if (count >= queuesPerVhost) throw above(`cannot declare queue: vhost '${vhost}' has ${count} queues`, 'queues-per-vhost', '/queue');
+  if (max < 0 || count < max) return;
+  throw new AmqpError(ReplyCode.PreconditionFailed, `cannot declare queue: queue limit in vhost '${vhost}' (${max}) is reached`, {
+    path: '/queue',
+    hint: `the vhost's limit max-queues allows no more: PUT /api/vhost-limits/{vhost}/max-queues`,
+  });
 }
 
 function above(text: string, setting: string, path: string): AmqpError {

@@ -23,6 +23,14 @@ export interface Account {
   /** -1 for none (RabbitMQ, Per-User Limits). */
   readonly limits: AccountLimits;
 }
+/** Who a session speaks for. */
+export interface Identity {
+  readonly account: Account;
+  readonly vhost: string;
+  /** Of the connection, for people. */
+  readonly name: string;
+}
+
 export interface AccountLimits {
   readonly maxConnections: number;
   readonly maxChannels: number;

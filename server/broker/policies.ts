@@ -55,11 +55,8 @@ export class Policies {
   /** `body` as RabbitMQ's management API has it. Throws 404 for a vhost that is not there, 406 for what is no policy. Answers whether it is new. */
   put(kind: PolicyKind, vhost: string, name: string, body: JsonObject): boolean {
     if (this.#vhost(vhost) === undefined) throw new AmqpError(ReplyCode.NotFound, `vhost '${vhost}' not found`, { path: '/vhost' });
-    if (name === '' || utf8Length(name) > SHORT_STRING_BYTES_MAX)
-      throw invalid(`a policy's name has 1 to ${SHORT_STRING_BYTES_MAX} bytes`, '/name');
     const isNew = this.#records.get(kind, [vhost, name]) === undefined;
-    const { glob, ...record } = checkPolicy(body, kind === 'operator-policy');
-    this.#records.put(kind, [vhost, name], glob === undefined ? record : { ...record, glob });
+    this.#records.put(kind, [vhost, name], policyRecord(kind, name, body));
     return isNew;
   }
 
@@ -109,6 +106,14 @@ export class Policies {
     for (const exchange of vhost.exchanges.values()) this.apply(vhost, exchange);
     for (const queue of [...vhost.queues.values()]) this.apply(vhost, queue);
   }
+}
+
+/** What is kept of `body`. Throws as `put` does. */
+export function policyRecord(kind: PolicyKind, name: string, body: JsonObject): JsonObject {
+  if (name === '' || utf8Length(name) > SHORT_STRING_BYTES_MAX)
+    throw invalid(`a policy's name has 1 to ${SHORT_STRING_BYTES_MAX} bytes`, '/name');
+  const { glob, ...record } = checkPolicy(body, kind === 'operator-policy');
+  return glob === undefined ? record : { ...record, glob };
 }
 
 /** Throws 406 for what RabbitMQ would refuse, with its texts. */

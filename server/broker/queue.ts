@@ -15,6 +15,7 @@ import { DeadLetters, type DeathReason } from './dead-letter.ts';
 import type { Binding } from './exchange.ts';
 import { HeldPublishes, refusedByLength } from './held-publishes.ts';
 import { Idleness } from './idleness.ts';
+import { LengthAlarm } from './length-alarm.ts';
 import { type EffectivePolicy, NO_POLICY, withDefinition } from './policy-definition.ts';
 import { type QueueSettings, readQueueSettings } from './queue-arguments.ts';
 import { ReadyDeadlines } from './ready-deadlines.ts';
@@ -22,21 +23,10 @@ import { ReadyLevels } from './ready-levels.ts';
 import { Roster } from './roster.ts';
 import { noCounts, Traffic } from './traffic.ts';
 import type { Vhost } from './vhost.ts';
+import type { QueueIdentity } from './vhost-ports.ts';
 
 /** Messages that one queue hands out before other queues have their turn. */
 const ROUND_MESSAGES_MAX = 2_000;
-
-export interface QueueIdentity {
-  readonly name: string;
-  /** Never reused, not even by a queue of the same name. */
-  readonly number: number;
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly exclusiveOwner: object | undefined;
-  readonly arguments: FieldTable;
-  readonly settings: QueueSettings;
-  readonly isTap: boolean;
-}
 
 export class Queue implements ReadWaiter {
   readonly kind = 'queue';
@@ -76,6 +66,7 @@ export class Queue implements ReadWaiter {
   #definedSeq = 1;
   #isReading = false;
   readonly #stored = new Stored();
+  #lengthAlarm: LengthAlarm | undefined;
   readonly #deadlines: ReadyDeadlines;
   readonly #idleness: Idleness;
   readonly #view = new View();
@@ -123,7 +114,9 @@ export class Queue implements ReadWaiter {
     if (!this.#isLimited || !this.#overflows(bodyBytes, count)) return true;
     if (this.settings.overflow === 'drop-head') return true;
     this.dispatch(now);
-    return !this.#overflows(bodyBytes, count);
+    if (!this.#overflows(bodyBytes, count)) return true;
+    this.#lengthAlarm?.reached();
+    return false;
   }
 
   /** Until when a message that arrives `now` with this expiration (Infinity: none) may wait; 0 = for ever. */
@@ -358,6 +351,7 @@ export class Queue implements ReadWaiter {
     this.#left();
   }
   #left(): void {
+    this.#lengthAlarm?.left();
     if (this.held !== undefined) this.#broker.touch(this);
   }
 
@@ -370,6 +364,7 @@ export class Queue implements ReadWaiter {
     if (this.settings.overflow !== 'drop-head') return; // a requeue may overfill it; only drop-head makes room
     this.dispatch(now);
     const stored = this.#stored;
+    if (this.#overflows(0)) this.#lengthAlarm?.reached();
     while (this.#overflows(0)) {
       this.#ready.peekLowest(stored);
       this.#remove(stored);
@@ -381,7 +376,7 @@ export class Queue implements ReadWaiter {
     const { count } = this.#ready;
     this.#ready.clear((stored) => this.#broker.log.settle(this.number, stored.seq, stored.slab, stored.length, stored.flags));
     this.#deadlines.clear();
-    if (this.held !== undefined) this.#broker.touch(this);
+    if (!this.isDeleted) this.#left();
     this.#broker.wake(); // the memory alarm may be over
     return count;
   }
@@ -407,6 +402,8 @@ export class Queue implements ReadWaiter {
     this.#lengthMax = maxLength;
     this.#bytesMax = maxLengthBytes;
     this.#isLimited = maxLength !== Number.POSITIVE_INFINITY || maxLengthBytes !== Number.POSITIVE_INFINITY;
+    if (this.#isLimited) this.#lengthAlarm ??= new LengthAlarm(this.#broker, this);
+    this.#lengthAlarm?.left();
     if (deadLetterExchange !== undefined) this.deadLetters ??= new DeadLetters(this.#broker, this);
     if (overflow === 'block') this.held ??= new HeldPublishes(this.#broker, this);
     const { held } = this;

@@ -71,8 +71,8 @@ export class PatternRights implements Rights {
     if (patterns === undefined) this.#topics.delete(exchange);
     else
       this.#topics.set(exchange, {
-        write: new NamePattern(expandVariables(patterns.write, this.#variables)),
-        read: new NamePattern(expandVariables(patterns.read, this.#variables)),
+        write: new NamePattern(patterns.write, this.#variables),
+        read: new NamePattern(patterns.read, this.#variables),
       });
     this.version++;
   }
@@ -96,9 +96,9 @@ export class NamePattern {
   readonly #matchesAll: boolean;
   readonly #answers = new Map<string, boolean>();
 
-  constructor(pattern: string) {
+  constructor(pattern: string, variables: Readonly<Record<string, string>> = {}) {
     this.#matchesAll = pattern === '.*' || pattern === '^.*$' || pattern === '^.*';
-    this.#expression = pattern === '' ? undefined : compile(pattern);
+    this.#expression = pattern === '' ? undefined : compile(pattern, variables);
   }
 
   matches(name: string): boolean {
@@ -113,15 +113,15 @@ export class NamePattern {
   }
 }
 
-/** Throws 406 for what is no regular expression. */
-export function compile(pattern: string): RegExp {
+/** Throws 406 for what is no regular expression once it has its `variables`: whoever takes a pattern asks with those it is going to get. */
+export function compile(pattern: string, variables: Readonly<Record<string, string>> = {}): RegExp {
   const refuse = (why: string): AmqpError =>
     new AmqpError(ReplyCode.PreconditionFailed, `invalid regular expression '${pattern.slice(0, 64)}': ${why}`, {
       hint: "a regular expression such as '^orders\\.', '.*' for everything, '' for nothing",
     });
   if (pattern.length > PATTERN_LENGTH_MAX) throw refuse(`longer than ${PATTERN_LENGTH_MAX} characters`);
   try {
-    return new RegExp(pattern);
+    return new RegExp(expandVariables(pattern, variables));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw refuse(error.message.replace(/^Invalid regular expression: /, ''));

@@ -8,10 +8,12 @@ import type { FieldTable } from '../../shared/amqp/table.ts';
 import type { Content } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { MessageFlag, type ReadWaiter, Stored, View } from '../ports.ts';
-import type { Broker, Identity } from './broker.ts';
+import type { Broker } from './broker.ts';
 import { type ConsumeOptions, Consumer, Standing } from './consumer.ts';
 import { ConsumerTimeouts } from './consumer-timeouts.ts';
+import { consumerEndFields, consumerFields } from './event-fields.ts';
 import { Intake } from './intake.ts';
+import type { Identity } from './login.ts';
 import { isCounted, Outcome, unknownTag } from './outcome.ts';
 import { Discipline, Publisher } from './publisher.ts';
 import type { Queue } from './queue.ts';
@@ -219,6 +221,7 @@ export class Session extends Topology {
     );
     this.#consumers.set(tag, consumer);
     queue.addConsumer(consumer);
+    this.#broker.events.tell('consumer.created', () => consumerFields(consumer), this.identity.account.name);
     return consumer;
   }
 
@@ -232,7 +235,12 @@ export class Session extends Topology {
     return askedMs ?? queue.settings.consumerTimeoutMs ?? this.#broker.limits.consumerTimeoutMs;
   }
 
+  /** Its session asks for it. */
   cancel(consumer: Consumer): void {
+    this.#remove(consumer, this.identity.account.name);
+  }
+
+  #remove(consumer: Consumer, by?: string): void {
     if (this.#consumers.get(consumer.tag) !== consumer) return;
     this.#consumers.delete(consumer.tag);
     this.#forRoom.delete(consumer);
@@ -240,6 +248,7 @@ export class Session extends Topology {
       this.#broker.replyConsumers.remove(this.#replyConsumer.name);
       this.#replyConsumer = undefined;
     }
+    if (!consumer.isTap) this.#broker.events.tell('consumer.deleted', () => consumerEndFields(consumer), by);
     consumer.queue.removeConsumer(consumer);
     if (consumer.isTap) this.closeTap(consumer.queue);
   }
@@ -298,6 +307,7 @@ export class Session extends Topology {
   deliver(consumer: Consumer, stored: Stored, view: View): void {
     const { queue } = consumer;
     const redelivered = (stored.flags & MessageFlag.Redelivered) !== 0;
+    if (this.vhost.isTraced) this.#broker.firehose.delivered(this, queue, stored, view);
     consumer.credit--;
     let tag: number;
     if (consumer.noAck) tag = this.#unacked.skip();
@@ -351,6 +361,7 @@ export class Session extends Topology {
   #hand(queue: Queue, stored: Stored, view: View, noAck: boolean, done: (got: Got) => void): void {
     const tag = noAck ? this.#unacked.skip() : this.#unacked.add(queue, undefined, stored, this.#broker.now());
     if (!noAck) this.#unackedBytes += stored.bodyBytes;
+    if (this.vhost.isTraced) this.#broker.firehose.delivered(this, queue, stored, view);
     done({
       tag,
       redelivered: (stored.flags & MessageFlag.Redelivered) !== 0,
@@ -462,6 +473,7 @@ export class Session extends Topology {
     if (!this.#consumers.delete(consumer.tag)) return;
     this.#forRoom.delete(consumer);
     this.sink.cancelled(consumer, reason);
+    if (!consumer.isTap) this.#broker.events.tell('consumer.deleted', () => consumerEndFields(consumer));
     this.#broker.touchSession(this);
   }
 
@@ -470,7 +482,7 @@ export class Session extends Topology {
     this.isClosed = true;
     this.#transaction = undefined;
     this.#timeouts.end();
-    for (const consumer of [...this.#consumers.values()]) this.cancel(consumer);
+    for (const consumer of [...this.#consumers.values()]) this.#remove(consumer);
     this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
     this.#publishers.clear();
     this.#unconfirmed.clear();
@@ -514,7 +526,7 @@ export class Session extends Topology {
         ),
       );
     if (action !== 'cancel' || this.#consumers.get(consumer.tag) !== consumer) return;
-    this.cancel(consumer);
+    this.#remove(consumer);
     this.sink.cancelled(consumer, 'consumer timeout');
     this.#broker.touchSession(this);
   }

@@ -7,7 +7,8 @@
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { authorise, type Named, type Operation } from './authorise.ts';
-import type { Broker, Identity } from './broker.ts';
+import type { Broker } from './broker.ts';
+import type { Identity } from './login.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName, REPLY_TO } from './reply-to.ts';
 import type { Vhost } from './vhost.ts';
@@ -57,25 +58,25 @@ export class Topology {
     this.authorise(passive ? 'exchange.inspect' : 'exchange.declare', { exchange });
     const alternate = declaration.arguments.get('alternate-exchange');
     if (!passive && typeof alternate === 'string') this.authorise('exchange.declare alternate', { exchange, target: alternate });
-    this.vhost.declareExchange(declaration);
+    this.act(() => this.vhost.declareExchange(declaration));
   }
   deleteExchange(exchange: string, ifUnused: boolean): void {
     this.authorise('exchange.delete', { exchange });
-    this.vhost.deleteExchange(exchange, ifUnused);
+    this.act(() => this.vhost.deleteExchange(exchange, ifUnused));
   }
   bindExchange(destination: string, source: string, key: string, args: FieldTable): void {
     this.authorise('exchange.bind', { destination, source, key });
-    this.vhost.bindExchange(destination, source, key, args);
+    this.act(() => this.vhost.bindExchange(destination, source, key, args));
   }
   unbindExchange(destination: string, source: string, key: string, args: FieldTable): void {
     this.authorise('exchange.unbind', { destination, source, key });
-    this.vhost.unbindExchange(destination, source, key, args);
+    this.act(() => this.vhost.unbindExchange(destination, source, key, args));
   }
 
   declareQueue(declaration: QueueDeclaration): QueueDeclared {
     if (declaration.queue === REPLY_TO || isReplyName(declaration.queue)) return this.#replyQueue(declaration.queue);
     this.#authoriseQueue(declaration);
-    const queue = this.vhost.declareQueue(declaration, this.owner);
+    const queue = this.act(() => this.vhost.declareQueue(declaration, this.owner));
     queue.used();
     if (!declaration.passive) this.#broker.totals.queuesDeclared++;
     this.#lastQueue = queue.name;
@@ -86,13 +87,13 @@ export class Topology {
     const name = this.queueName(queue);
     const bindingKey = queue === '' && key === '' ? name : key;
     this.authorise('queue.bind', { queue: name, exchange, key: bindingKey });
-    this.vhost.bindQueue(name, exchange, bindingKey, args, this.owner);
+    this.act(() => this.vhost.bindQueue(name, exchange, bindingKey, args, this.owner));
   }
   unbindQueue(queue: string, exchange: string, key: string, args: FieldTable): void {
     const name = this.queueName(queue);
     const bindingKey = queue === '' && key === '' ? name : key;
     this.authorise('queue.unbind', { queue: name, exchange, key: bindingKey });
-    this.vhost.unbindQueue(name, exchange, bindingKey, args, this.owner);
+    this.act(() => this.vhost.unbindQueue(name, exchange, bindingKey, args, this.owner));
   }
   purgeQueue(queue: string): number {
     const name = this.queueName(queue);
@@ -102,7 +103,7 @@ export class Topology {
   deleteQueue(queue: string, ifUnused: boolean, ifEmpty: boolean): number {
     const name = this.queueName(queue);
     this.authorise('queue.delete', { queue: name });
-    return this.vhost.deleteQueue(name, ifUnused, ifEmpty, this.owner);
+    return this.act(() => this.vhost.deleteQueue(name, ifUnused, ifEmpty, this.owner));
   }
   /** The queue, to look at: closes nothing, renews nothing. */
   inspectQueue(queue: string): Queue {
@@ -130,6 +131,11 @@ export class Topology {
   /** Throws 403 unless this session's account may do `operation` to what is named. */
   protected authorise(operation: Operation, named: Named): void {
     authorise({ account: this.identity.account, vhost: this.vhost.name }, operation, named);
+  }
+
+  /** What happens in `work` is done by this session's user. */
+  protected act<Result>(work: () => Result): Result {
+    return this.#broker.events.as(this.identity.account.name, work);
   }
 
   #authoriseQueue({ queue, passive, arguments: args }: QueueDeclaration): void {

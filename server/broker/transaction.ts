@@ -182,6 +182,7 @@ export class Transaction {
     const source = route?.source;
     const content = this.#intake.checked(sent);
     const expirationMs = readExpiration(content.expiration);
+    if (!isReply && this.#session.vhost.isTraced) this.#broker.firehose.published(this.#session, content, takers);
     const append = new Append();
     append.begin(content.bytes, content.start, content.end, content.bodyBytes, messageFlags(content));
     for (const queue of takers) {

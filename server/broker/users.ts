@@ -76,7 +76,7 @@ export class Users {
   }
 
   setTopicPermissions(user: string, vhost: string, exchange: string, { write, read }: TopicPatterns): void {
-    this.#check(user, [write, read]);
+    this.#check(user, [write, read], variablesOf(user, vhost));
     this.#records.put('topic-permission', [vhost, user, exchange], { write, read });
   }
   /** `exchange` undefined: of all of them. */
@@ -86,10 +86,10 @@ export class Users {
         this.#records.delete('topic-permission', key);
   }
 
-  #check(user: string, patterns: readonly string[]): void {
+  #check(user: string, patterns: readonly string[], variables: Readonly<Record<string, string>> = {}): void {
     if (!this.#accounts.has(user))
       throw new AmqpError(ReplyCode.NotFound, `no user '${user}'`, { hint: 'an administrator may make one: PUT /api/users/{name}' });
-    for (const pattern of patterns) compile(pattern);
+    for (const pattern of patterns) compile(pattern, variables);
   }
 
   #changed(name: string, value: JsonObject | undefined): void {
@@ -104,6 +104,11 @@ export class Users {
     if (account !== undefined) account.change(record);
     else this.#accounts.set(name, new UserAccount(name, record));
   }
+}
+
+/** What stands for {names} in patterns over routing keys. */
+export function variablesOf(username: string, vhost: string): Readonly<Record<string, string>> {
+  return { username, vhost };
 }
 
 class UserAccount implements Account {
@@ -137,7 +142,7 @@ class UserAccount implements Account {
   rightsIn(vhost: string): PatternRights {
     let rights = this.#rights.get(vhost);
     if (rights === undefined) {
-      rights = new PatternRights({ username: this.name, vhost });
+      rights = new PatternRights(variablesOf(this.name, vhost));
       this.#rights.set(vhost, rights);
     }
     return rights;

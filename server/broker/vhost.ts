@@ -7,40 +7,19 @@
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import type { Definition, Random } from '../ports.ts';
+import type { Definition } from '../ports.ts';
 import { bindingDefinition, DefinitionReader, exchangeDefinition, isDefined, queueDefinition } from './definitions.ts';
+import { bindingFields, exchangeFields, queueFields } from './event-fields.ts';
 import { Binding, createMatcher, type Destination, Exchange, incomingOf } from './exchange.ts';
-import { checkBinding, type TopologyLimits } from './limit-checks.ts';
-import { checkKey, checkNewName, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
+import { checkBinding } from './limit-checks.ts';
+import { checkKey, checkName, checkNewName, describe, generateName, type NamedKind, notFound, RESERVED_PREFIX } from './names.ts';
 import { predeclaredExchanges } from './predeclared.ts';
 import type { Queue } from './queue.ts';
-import { checkEquivalent, checkProperties, type QueueSettings, readQueueSettings, resourceLocked } from './queue-arguments.ts';
-import { type QueueType, withQueueType } from './queue-type.ts';
+import { checkEquivalent, checkProperties, readQueueSettings, resourceLocked } from './queue-arguments.ts';
+import { withQueueType } from './queue-type.ts';
 import { RouteCache } from './route-cache.ts';
 import type { ExchangeDeclaration, QueueDeclaration } from './topology.ts';
-
-export interface QueueOptions {
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly exclusiveOwner: object | undefined;
-  readonly arguments: FieldTable;
-  readonly settings: QueueSettings;
-  /** Of a queue that is restored; undefined: one that was never used. */
-  readonly number: number | undefined;
-}
-
-export interface VhostPorts {
-  readonly random: Random;
-  createQueue(vhost: Vhost, name: string, options: QueueOptions): Queue;
-  define(definition: Definition): void;
-  readonly limits: TopologyLimits;
-  /** Throws 406 when one more beside `count` would be too many. */
-  admitQueue(count: number): void;
-  /** Of queues that are declared without x-queue-type; undefined: classic. */
-  defaultQueueType(): QueueType | undefined;
-  /** It is in its vhost's map, and policies may hold for it. */
-  declared(vhost: Vhost, destination: Destination): void;
-}
+import type { VhostPorts } from './vhost-ports.ts';
 
 export class Vhost {
   readonly name: string;
@@ -51,7 +30,10 @@ export class Vhost {
   readonly routes = new RouteCache();
   readonly defaultExchange: Exchange;
   version = 1;
+  /** Its publishes and deliveries are copied to amq.rabbitmq.trace (firehose.ts). */
+  isTraced = false;
   readonly #ports: VhostPorts;
+  #keepsUnused = false;
   readonly #exclusive = new Map<object, Set<Queue>>();
 
   constructor(name: string, ports: VhostPorts) {
@@ -79,6 +61,7 @@ export class Vhost {
     const exchange = new Exchange(name, declaration, this.name);
     this.#addExchange(exchange);
     if (exchange.durable) this.#ports.define(exchangeDefinition(this.name, exchange));
+    this.#ports.events.tell('exchange.created', () => exchangeFields(this.name, exchange));
     return exchange;
   }
 
@@ -123,8 +106,10 @@ export class Vhost {
   /** An existing queue is compared and answered; that it was used is for the caller to note. */
   declareQueue(declaration: QueueDeclaration, owner: object): Queue {
     const { durable, exclusive, autoDelete } = declaration;
+    const isImport = owner === this; // what was exported comes back as it was: server-named, and of its own type
     if (declaration.passive) return this.findQueue(declaration.queue, owner);
-    const name = declaration.queue === '' ? this.#freshName() : checkNewName('queue', declaration.queue);
+    if (isImport) checkName('queue', declaration.queue);
+    const name = isImport ? declaration.queue : declaration.queue === '' ? this.#freshName() : checkNewName('queue', declaration.queue);
     const place = { queue: name, vhost: this.name };
     const existing = this.queues.get(name);
     const asked = {
@@ -133,7 +118,7 @@ export class Vhost {
       exclusiveOwner: exclusive ? owner : undefined,
       arguments: declaration.arguments,
     };
-    const shape = withQueueType(asked, this.#ports.defaultQueueType(), existing);
+    const shape = isImport ? asked : withQueueType(asked, this.#ports.defaultQueueType(), existing);
     if (existing !== undefined) {
       checkEquivalent(existing, shape, place);
       return existing;
@@ -144,6 +129,7 @@ export class Vhost {
     const queue = this.#ports.createQueue(this, name, { ...shape, settings, number: undefined });
     this.#addQueue(queue);
     if (queue.durable) this.#ports.define(queueDefinition(this.name, queue));
+    this.#ports.events.tell('queue.created', () => queueFields(queue));
     return queue;
   }
 
@@ -186,6 +172,7 @@ export class Vhost {
     const sources = this.#forgetQueue(queue);
     if (isDefined(queue)) this.#ports.define({ kind: 'queue.delete', vhost: this.name, name: queue.name, number: queue.number });
     const ready = queue.delete(reason);
+    this.#ports.events.emit('queue.deleted', { name: queue.name, vhost: this.name });
     this.#deleteUnused(sources);
     return ready;
   }
@@ -287,12 +274,14 @@ export class Vhost {
   #bind(source: Exchange, destination: Destination, key: string, args: FieldTable): void {
     checkKey(key);
     if (source.find(destination, key, args) !== undefined) return;
-    checkBinding(source, destination, key, this.#ports.limits);
+    const queue = destination.kind === 'queue' ? destination.name : undefined;
+    checkBinding({ sourceType: source.type, queue, count: () => incomingOf(destination).size, key }, this.#ports.limits);
     source.matcher.check(key, args);
     const binding = new Binding(source, destination, key, args);
     source.attach(binding);
     this.version++;
     if (binding.isDurable) this.#ports.define(bindingDefinition('binding', this.name, binding));
+    if (!binding.isTap) this.#ports.events.tell('binding.created', () => bindingFields(this.name, binding));
   }
 
   #unbind(source: Exchange | undefined, destination: Destination | undefined, key: string, args: FieldTable): void {
@@ -302,11 +291,23 @@ export class Vhost {
     source.detach(binding);
     this.version++;
     if (binding.isDurable) this.#ports.define(bindingDefinition('binding.delete', this.name, binding));
+    this.#ports.events.tell('binding.deleted', () => bindingFields(this.name, binding));
     this.#deleteUnused([source]);
+  }
+
+  /** While `work` runs, no exchange goes with its last binding: an import may bring another. */
+  keepUnused(work: () => void): void {
+    this.#keepsUnused = true;
+    try {
+      work();
+    } finally {
+      this.#keepsUnused = false;
+    }
   }
 
   /** Deletes those of `exchanges`, which have just lost a binding, that are auto-delete and have none left; and so on up the graph. */
   #deleteUnused(exchanges: Exchange[]): void {
+    if (this.#keepsUnused) return;
     for (let exchange = exchanges.pop(); exchange !== undefined; exchange = exchanges.pop()) {
       if (!exchange.autoDelete || exchange.boundCount > 0 || this.exchanges.get(exchange.name) !== exchange) continue;
       exchanges.push(...this.#removeExchange(exchange));
@@ -316,6 +317,7 @@ export class Vhost {
   #removeExchange(exchange: Exchange): Exchange[] {
     const sources = this.#forgetExchange(exchange);
     if (exchange.durable) this.#ports.define({ kind: 'exchange.delete', vhost: this.name, name: exchange.name });
+    this.#ports.events.emit('exchange.deleted', { name: exchange.name, vhost: this.name });
     return sources;
   }
 
@@ -359,6 +361,7 @@ export class Vhost {
     for (const binding of incomingOf(destination)) {
       binding.source.detach(binding);
       sources.push(binding.source);
+      this.#ports.events.tell('binding.deleted', () => bindingFields(this.name, binding));
     }
     return sources;
   }

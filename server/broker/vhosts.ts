@@ -7,6 +7,7 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { JsonObject } from '../../shared/protocol/control.ts';
 import { utf8Length } from '../../shared/text.ts';
 import type { Definition } from '../ports.ts';
+import { checkQueueCount } from './limit-checks.ts';
 import type { Account } from './login.ts';
 import { isQueueType, type QueueType } from './queue-type.ts';
 import type { Records } from './records.ts';
@@ -17,7 +18,7 @@ const NAME_BYTES_MAX = 255; // AMQP: a vhost's path is a short string
 
 export interface VhostsPorts {
   /** Of every vhost, beside its own limit. */
-  readonly queuesMax: number;
+  readonly queuesPerVhost: number;
   create(name: string): Vhost;
   /** Ends every session in it. */
   evict(vhost: Vhost, reason: string): void;
@@ -74,17 +75,7 @@ export class Vhosts {
 
   /** Throws 406 when one more queue beside `count` would be too many. */
   admitQueue(vhost: string, count: number): void {
-    if (count >= this.#ports.queuesMax)
-      throw new AmqpError(ReplyCode.PreconditionFailed, `cannot declare queue: vhost '${vhost}' has ${count} queues`, {
-        path: '/queue',
-        hint: 'the setting limits.queues-per-vhost allows no more',
-      });
-    const max = this.limit(vhost, 'max-queues');
-    if (max < 0 || count < max) return;
-    throw new AmqpError(ReplyCode.PreconditionFailed, `cannot declare queue: queue limit in vhost '${vhost}' (${max}) is reached`, {
-      path: '/queue',
-      hint: `the vhost's limit max-queues allows no more: PUT /api/vhost-limits/{vhost}/max-queues`,
-    });
+    checkQueueCount(vhost, count, this.#ports, this.limit(vhost, 'max-queues'));
   }
 
   /** Makes it, or changes its metadata. Answers whether it is new. */
@@ -128,5 +119,7 @@ export class Vhosts {
     const vhost = this.#vhosts.get(name);
     if (value === undefined) this.#vhosts.delete(name);
     else if (vhost === undefined) this.#vhosts.set(name, this.#ports.create(name));
+    const now = this.#vhosts.get(name);
+    if (now !== undefined) now.isTraced = value?.['tracing'] === true;
   }
 }

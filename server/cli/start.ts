@@ -9,10 +9,15 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
 import type { Command } from 'commander';
 import type { Logger } from 'pino';
+import { AmqpError } from '../../shared/error.ts';
+import type { JsonObject } from '../../shared/protocol/control.ts';
+import { AuditFile, auditToLog } from '../audit-file.ts';
+import type { AuditScope, AuditSink } from '../broker/audit.ts';
 import { SystemClock } from '../clock.ts';
-import { type Addresses, Leveret } from '../compose.ts';
+import { type Addresses, Leveret, type Parts } from '../compose.ts';
 import { type Config, ConfigError } from '../config.ts';
 import { type LoadedConfig, loadConfig } from '../config-sources.ts';
+import { readDefinitionsFile } from '../definitions-source.ts';
 import { connectionLog, createLog, noticesTo } from '../log.ts';
 import { MemoryWatch, memoryLimitBytes } from '../memory-watch.ts';
 import type { Clock } from '../ports.ts';
@@ -43,9 +48,11 @@ async function start(flags: ConfigFlags): Promise<void> {
   for (const warning of warnings) log.warn(warning);
   watchFaults(log);
   const tls = readTls(config);
+  const definitions = atStart(() => (config.definitions === undefined ? undefined : readDefinitionsFile(config.definitions)));
+  const audit = openAudit(config, log);
   const failure = new DiskFailure(config.dataDir ?? '', log);
   const clock = new SystemClock();
-  const leveret = await open(config, { clock, log, failure });
+  const leveret = await open(config, { clock, log, failure, audit, definitions });
   const watch = new MemoryWatch({
     clock,
     limitBytes: memoryLimitBytes(),
@@ -56,7 +63,10 @@ async function start(flags: ConfigFlags): Promise<void> {
   // Not before: while data is recovered nothing else runs, and a signal may end that at once.
   const stop = stopSignal();
   const reload = new Reload(loaded, tls, { load, setTls: (changed) => leveret.setTls(changed), log });
-  process.on('SIGHUP', () => reload.run());
+  process.on('SIGHUP', () => {
+    reload.run();
+    audit.file?.reopen();
+  });
   try {
     await Promise.race([failure.happened, serve(leveret, config, { log, tls, stop })]);
   } catch (error) {
@@ -64,6 +74,25 @@ async function start(flags: ConfigFlags): Promise<void> {
     throw storeFailure(error, config.dataDir ?? '');
   } finally {
     watch.close();
+    audit.file?.close();
+  }
+}
+
+interface OpenAudit {
+  readonly sink: AuditSink;
+  readonly scope: AuditScope;
+  /** undefined: it goes into the log. */
+  readonly file: AuditFile | undefined;
+}
+
+function openAudit({ auditFile: path }: Config, log: Logger): OpenAudit {
+  if (path === undefined) return { sink: auditToLog(log), scope: 'administrative', file: undefined };
+  try {
+    const file = new AuditFile(path, noticesTo(log));
+    return { sink: file, scope: 'all', file };
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    throw new CliError(ExitCode.Configuration, `the audit log cannot be opened: ${text}`, 'look at the setting audit.file');
   }
 }
 
@@ -71,13 +100,16 @@ interface Surroundings {
   readonly clock: Clock;
   readonly log: Logger;
   readonly failure: DiskFailure;
+  readonly audit: OpenAudit;
+  readonly definitions: JsonObject | undefined;
 }
 
 /** Recovers what the data directory holds, and blocks while it does. */
-async function open(config: Config, { clock, log, failure }: Surroundings): Promise<Leveret> {
+async function open(config: Config, { clock, log, failure, audit, definitions }: Surroundings): Promise<Leveret> {
   const logs = { notices: noticesTo(log), logFor: (fields: object) => connectionLog(log, fields) };
+  const parts = { logs, clock, audit, definitions };
   const { dataDir: directory } = config;
-  if (directory === undefined) return new Leveret(config, { logs, clock, messageLog: new MemoryLog() });
+  if (directory === undefined) return create(config, { ...parts, messageLog: new MemoryLog() });
   const { durableLog } = await import('../storage.ts');
   const report = new RecoveryReport({
     directory,
@@ -87,11 +119,26 @@ async function open(config: Config, { clock, log, failure }: Surroundings): Prom
   });
   try {
     const messageLog = durableLog(directory, config, { clock, notices: report });
-    const leveret = new Leveret(config, { logs, clock, messageLog, onFault: failure.report });
+    const leveret = create(config, { ...parts, messageLog, onFault: failure.report });
     if (report.summary !== undefined) process.stdout.write(`${report.summary}\n`);
     return leveret;
   } catch (error) {
     throw storeFailure(error, directory);
+  }
+}
+
+/** Definitions that are refused are a mistake in what was configured. */
+function create(config: Config, parts: Parts): Leveret {
+  try {
+    return new Leveret(config, parts);
+  } catch (error) {
+    if (!(error instanceof AmqpError) || config.definitions === undefined) throw error;
+    const { path = '', hint } = error.detail;
+    throw new CliError(
+      ExitCode.Configuration,
+      `definitions: ${config.definitions}${path}: ${error.message.trim().replace(/\s*\n\s*/g, ': ')}`,
+      hint,
+    );
   }
 }
 
@@ -122,7 +169,7 @@ async function closeAnyway(leveret: Leveret): Promise<void> {
 }
 
 /** Mistakes end the start. */
-function atStart(load: () => LoadedConfig): LoadedConfig {
+function atStart<Result>(load: () => Result): Result {
   try {
     return load();
   } catch (error) {

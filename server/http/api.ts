@@ -6,6 +6,7 @@
 
 import { Hono } from 'hono';
 import { AmqpError } from '../../shared/error.ts';
+import type { Audit } from '../broker/audit.ts';
 import { requireTag } from '../broker/authorise.ts';
 import type { Broker } from '../broker/broker.ts';
 import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
@@ -21,7 +22,7 @@ import { checkEncoding, jsonOf, readBody } from './request-body.ts';
 import { type Call, Created, type HashPassword, JsonText, type RateSource, Raw, Reply, type Route, type ServerFacts } from './route.ts';
 import { routes } from './routes/routes.ts';
 
-/** security.md, 3. */
+/** security.md, 3. Definitions come from administrators, and may be large. */
 export interface ApiLimits {
   readonly httpBodyBytes: number;
   readonly httpDefinitionsBytes: number;
@@ -50,6 +51,7 @@ export interface ApiOptions {
   readonly log: ConnectionLog;
   readonly hashPassword: HashPassword;
   readonly facts: ServerFacts;
+  readonly audit?: Audit | undefined;
   readonly limits: ApiLimits;
   readonly turns: Turns;
   /** Rates are 0 unless it is given. */
@@ -108,9 +110,11 @@ async function answer(
   path: Record<string, string | undefined>,
   remote: Remote,
 ): Promise<Response> {
+  let [user, outcome] = ['', 'ok'];
   try {
     checkOrigin(request, route.body === 'raw');
     const account = await callerOf(api, request, remote);
+    user = account.name;
     if (!remote.isLoopback && !api.rateLimit.take(account.name))
       throw tooMany(
         `user '${account.name}' asks too often`,
@@ -119,12 +123,34 @@ async function answer(
     if (route.tag !== 'none') requireTag(account, route.tag);
     if (request.method === 'HEAD' && isTaking(route))
       throw new HttpError(405, 'method_not_allowed', 'Method Not Allowed', { headers: { allow: route.method } });
-    return respond(await route.handle(await callOf(api, route, request, path, account)));
+    const call = await callOf(api, route, request, path, account);
+    return respond(await api.broker.events.as(account.name, () => route.handle(call)));
   } catch (error) {
     const told = toHttpError(error);
+    outcome = `${told.status} ${told.error}`; // no reason: it may quote what was sent
     if (told.status === 500) api.log.error({ err: error }, 'internal error: a request failed');
     return refusal(told, route.path.startsWith('/api/'));
+  } finally {
+    if (route.method !== 'GET' && user !== '')
+      api.audit?.record(
+        {
+          user,
+          vhost: path['vhost'] ?? '',
+          act: `${route.method} ${route.path}`,
+          object: objectOf(path),
+          outcome,
+          peer: remote.name,
+        },
+        route.tag === 'administrator' || route.tag === 'policymaker',
+      );
   }
+}
+
+/** The names in a path but the vhost's, and tokens, which open what they name. */
+function objectOf(path: Record<string, string | undefined>): string {
+  return Object.entries(path)
+    .flatMap(([name, value]) => (name === 'vhost' || name === 'token' || value === undefined ? [] : [value]))
+    .join(' ');
 }
 
 /** A GET that does something, whose answer must not be thrown away: Hono answers HEAD with GET. */

@@ -75,7 +75,7 @@ describe('a running broker', () => {
   test('metrics.objects-max is how many objects of a kind are shown', async () => {
     const text = await (await fetch(`${base}/metrics/per-object`)).text();
     expect(text.match(/^rabbitmq_exchange_messages_published_total\{/gm)).toHaveLength(5);
-    expect(readMetrics(text).get('leveret_metrics_objects_left_out{kind="exchange"}')).toBe(2);
+    expect(readMetrics(text).get('leveret_metrics_objects_left_out{kind="exchange"}')).toBe(3);
   });
 
   test.each(['/metrics', '/metrics/per-object', '/metrics/detailed?family=queue_coarse_metrics&vhost=%2F'])('%s is text', async (path) => {

@@ -2,10 +2,12 @@
 // Always: a reference matcher says what a binding means, in the words of the specification, and nothing about how to find it fast.
 
 import fc from 'fast-check';
+import { Events } from '../../server/broker/events.ts';
 import { defaultLimits } from '../../server/broker/limits.ts';
 import type { Queue } from '../../server/broker/queue.ts';
 import { readQueueSettings } from '../../server/broker/queue-arguments.ts';
-import { type QueueOptions, Vhost } from '../../server/broker/vhost.ts';
+import { Vhost } from '../../server/broker/vhost.ts';
+import type { QueueOptions } from '../../server/broker/vhost-ports.ts';
 import type { Definition } from '../../server/ports.ts';
 import { type FieldTable, type FieldValue, Typed } from '../../shared/amqp/table.ts';
 import { Content, encodeContent } from '../../shared/content.ts';
@@ -65,6 +67,7 @@ export function testVhost(name = '/'): { vhost: Vhost; definitions: Definition[]
     },
     limits: defaultLimits,
     admitQueue: () => undefined,
+    events: new Events({ clock: { now: () => 0, setTimer: () => ({ cancel: () => undefined }) } }),
     defaultQueueType: () => undefined,
     declared: () => undefined,
     define: (definition) => void definitions.push(definition),

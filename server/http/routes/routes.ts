@@ -1,6 +1,7 @@
 // Every route of the API. Always: OpenAPI and the test of who may do what are made of this list. Refuses: to do anything.
 
 import type { Route } from '../route.ts';
+import { definitionRoutes } from './definitions.ts';
 import { healthRoutes } from './health.ts';
 import { messageRoutes } from './messages.ts';
 import { operationRoutes } from './operations.ts';
@@ -20,5 +21,6 @@ export const routes: readonly Route[] = [
   ...parameterRoutes,
   ...topologyRoutes,
   ...messageRoutes,
+  ...definitionRoutes,
   ...scriptRoutes,
 ];

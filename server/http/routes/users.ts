@@ -18,11 +18,12 @@ function showUser({ broker }: Call, name: string): object {
 }
 
 async function putUser(call: Call): Promise<Created | undefined> {
-  const { body, broker, path } = call;
+  const { account, body, broker, path } = call;
   const name = path['name'] ?? '';
   const before = broker.users.record(name);
   const userTags = tagsOf(body);
-  broker.users.put(name, { ...(await hashOf(call, before)), tags: userTags });
+  const password = await hashOf(call, before);
+  broker.events.as(account.name, () => broker.users.put(name, { ...password, tags: userTags }));
   await durable(call);
   return before === undefined ? new Created() : undefined;
 }

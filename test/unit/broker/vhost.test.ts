@@ -31,10 +31,13 @@ function setUp() {
 }
 
 describe('exchanges', () => {
-  test('seven exist from the start', () => {
+  test('eight exist from the start', () => {
     const { vhost } = setUp();
     expect([...vhost.exchanges.values()].map(({ name, durable }) => [name, durable])).toEqual(
-      ['', 'amq.direct', 'amq.fanout', 'amq.topic', 'amq.headers', 'amq.match', 'amq.rabbitmq.trace'].map((name) => [name, true]),
+      ['', 'amq.direct', 'amq.fanout', 'amq.topic', 'amq.headers', 'amq.match', 'amq.rabbitmq.trace', 'amq.rabbitmq.event'].map((name) => [
+        name,
+        true,
+      ]),
     );
     expect(
       ['amq.direct', 'amq.fanout', 'amq.topic', 'amq.headers', 'amq.match', 'amq.rabbitmq.trace'].map(
@@ -87,7 +90,7 @@ describe('exchanges', () => {
     const { exchange, vhost } = setUp();
     const { version } = vhost;
     expect(() => exchange(name, change)).toThrow(text);
-    expect([vhost.exchanges.size, vhost.version]).toEqual([7, version]);
+    expect([vhost.exchanges.size, vhost.version]).toEqual([8, version]);
   });
 
   test('cannot be deleted when reserved, and are deleted already when missing', () => {
@@ -109,7 +112,7 @@ describe('exchanges', () => {
     expect(() => vhost.deleteExchange('x', true)).toThrow("PRECONDITION_FAILED - exchange 'x' in vhost '/' in use");
     vhost.deleteExchange('y', true);
     vhost.deleteExchange('x', false);
-    expect([vhost.exchanges.size, vhost.queues.get('q')?.bindings.size]).toEqual([7, 0]);
+    expect([vhost.exchanges.size, vhost.queues.get('q')?.bindings.size]).toEqual([8, 0]);
   });
 
   test('can be published to unless missing or internal', () => {
@@ -169,7 +172,7 @@ describe('exchanges', () => {
     queue('q');
     bind('q', 'x9999');
     vhost.deleteQueue('q', false, false, me);
-    expect(vhost.exchanges.size).toBe(7);
+    expect(vhost.exchanges.size).toBe(8);
   });
 });
 

@@ -18,8 +18,10 @@ const BODY = JSON.stringify({
   ...{ type: 'direct', routing_key: 'q', payload: 'p', properties: {}, ackmode: 'ack_requeue_false', action: 'sync', name: 'n' },
   ...{ pattern: '^q', definition: { 'max-length': 1 } },
 });
-const ask = ({ method, path }: Route, user: string) =>
-  server.ask(method, filled(path), user, method === 'PUT' || method === 'POST' ? BODY : undefined);
+/** Of a definitions file those fields are sections. */
+const bodyOf = ({ path }: Route): string => (path.startsWith('/api/definitions') ? '{}' : BODY);
+const ask = (route: Route, user: string) =>
+  server.ask(route.method, filled(route.path), user, route.method === 'PUT' || route.method === 'POST' ? bodyOf(route) : undefined);
 
 const CASES = routes.map((route) => [`${route.method} ${route.path}`, route] as const);
 const operationOf = ({ right }: Route): keyof typeof NEEDED | undefined => (right === 'none' || right === 'vhost' ? undefined : right);
