@@ -15,12 +15,14 @@ import { type BrokerLimits, defaultLimits } from './broker/limits.ts';
 import { TellingLogin } from './broker/login-events.ts';
 import { certificateEnd } from './certificate.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
-import type { Config, ConfigLimits } from './config.ts';
+import type { Config, ConfigLimits, JwtConfig } from './config.ts';
 import type { ServerListener } from './http/route.ts';
 import type { ApiListener, HttpServer, Upgrade } from './http/server.ts';
 import { Authenticator } from './identity/authenticator.ts';
-import { installDefaultUser } from './identity/default-user.ts';
-import { type PasswordHash, Passwords } from './identity/passwords.ts';
+import { type GeneratedUser, generateUser, installDefaultUser } from './identity/default-user.ts';
+import { LateTokens } from './identity/late-tokens.ts';
+import { Passwords } from './identity/passwords.ts';
+import type { TokenOptions } from './identity/tokens.ts';
 import type { Operations } from './operations.ts';
 import { PlainGuard } from './plain-guard.ts';
 import type { Clock, ConnectionLog, MessageLog, Notices, Timer } from './ports.ts';
@@ -55,6 +57,8 @@ export interface Parts {
   readonly clock: Clock;
   /** Not opened yet: the broker recovers from it. */
   readonly messageLog: MessageLog;
+  /** Where there is nobody yet, nobody is made by the configuration: whoever starts the broker asks for `firstUser`, and tells its password. */
+  readonly generatesUser?: boolean;
   /** The log cannot go on (its disk has failed): every connection has been closed with 541, and the broker does nothing more. */
   readonly onFault?: (cause: Error) => void;
   /** Where the audit log goes; without one nobody keeps it. */
@@ -92,11 +96,13 @@ export class Leveret implements ConnectionOwner {
   #isClosed = false;
   #audit: Audit | undefined;
   readonly #passwords = new Passwords();
+  readonly #authenticator: Authenticator;
+  readonly #tokens: LateTokens | undefined;
   readonly #defaultUser: Promise<void>;
   #listening: readonly ServerListener[] = [];
 
   /** Recovers what the log has kept; throws the log's error when it cannot, and AmqpError where the definitions are refused: then nothing of them was done. */
-  constructor(config: Config, { logs, clock, messageLog, onFault, audit, definitions }: Parts) {
+  constructor(config: Config, { logs, clock, messageLog, onFault, audit, definitions, generatesUser = false }: Parts) {
     this.#config = config;
     this.#logs = logs;
     this.#clock = clock;
@@ -124,19 +130,16 @@ export class Leveret implements ConnectionOwner {
       connectionsPerIpMax: connectionsPerIp,
       unauthenticatedMax: connectionsUnauthenticated,
     });
-    const passwords = this.#passwords;
-    const authenticator = new Authenticator(this.broker.users, passwords, this.#clock, authFailuresPerMinute);
-    this.#defaultUser = installDefaultUser(this.broker, authenticator, passwords, {
-      ...config.defaultUser,
-      isKept: config.dataDir !== undefined,
-    }).catch((error: unknown) => {
-      const text = "the first user's password could not be kept: the next start tries again";
-      logs.notices.notice({ kind: 'user.default', severity: 'warn', text, fields: { cause: String(error) } });
+    this.#tokens = config.jwt && new LateTokens(tokenOptions(config.jwt), clock, logs.notices);
+    this.#authenticator = new Authenticator(this.broker.users, this.#passwords, clock, {
+      failuresMax: authFailuresPerMinute,
+      tokens: this.#tokens,
     });
+    this.#defaultUser = generatesUser && this.broker.users.size === 0 ? Promise.resolve() : this.#installDefaultUser();
     this.#settings = {
       broker: this.broker,
       clock: this.#clock,
-      login: new TellingLogin(new PlainGuard(authenticator, config.plainWithoutTls, logs.notices), this.broker.events),
+      login: new TellingLogin(new PlainGuard(this.#authenticator, config.plainWithoutTls, logs.notices), this.broker.events),
       product: { product: 'Leveret', version: VERSION },
       messageBytesMax: config.limits.messageBytes,
       handlesMax: config.limits.handles,
@@ -156,6 +159,19 @@ export class Leveret implements ConnectionOwner {
       });
       throw error;
     }
+  }
+
+  #installDefaultUser(): Promise<void> {
+    const user = { ...this.#config.defaultUser, isKept: this.#config.dataDir !== undefined };
+    return installDefaultUser(this.broker, this.#authenticator, this.#passwords, user).catch((error: unknown) => {
+      const text = "the first user's password could not be kept: the next start tries again";
+      this.#logs.notices.notice({ kind: 'user.default', severity: 'warn', text, fields: { cause: String(error) } });
+    });
+  }
+
+  /** Makes an administrator where there is no user at all: what it answers is nowhere else, and has to be told. undefined: there are users. */
+  async firstUser(): Promise<GeneratedUser | undefined> {
+    return await generateUser(this.broker, this.#authenticator, this.#passwords, this.#config.defaultUser.vhost);
   }
 
   /** Opens the ports. Rejects with Node's error for the first that it cannot open, and then has opened none. */
@@ -193,28 +209,10 @@ export class Leveret implements ConnectionOwner {
         return true;
       },
     });
-    const facts = { product: product.product, version: product.version, startedAt: clock.now(), listeners: () => this.#listening };
-    const log = this.#logs.logFor({ connection: 0, peer: 'api' });
-    const hashPassword = (password: string): Promise<PasswordHash> => this.#passwords.hash(password);
     const { notices } = this.#logs;
     const operations = new Operations({ broker, clock, notices, ...product, node: NODE }, this.#config);
     const pages = { answer: (path: string, query: URLSearchParams) => operations.answer(path, query), turns: this.#turns };
-    const apiOptions = {
-      broker,
-      login,
-      clock,
-      log,
-      hashPassword,
-      facts,
-      limits,
-      turns: this.#turns,
-      rates: operations.sampler,
-      audit: this.#audit,
-    };
-    // Loaded when somebody asks: a broker that nobody manages starts without it.
-    const loadApi = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(apiOptions, isLoopback);
-    let loaded: Promise<ApiListener> | undefined;
-    const api = (): Promise<ApiListener> => (loaded ??= loadApi());
+    const api = this.#lazyApi(operations, isLoopback);
     const upgrade: Upgrade = (request, socket, head) => listener.upgrade(request, socket, head);
     const http = { upgrade, clock, api, pages, requestMsMax: limits.handshakeMs, tlsHandshakeMsMax: limits.tlsHandshakeMs };
     const plainHttp = new HttpServer(http);
@@ -230,6 +228,7 @@ export class Leveret implements ConnectionOwner {
       this.#amqp = amqp;
       const addresses = { http: plainAddress, https, amqp: plain, amqps: secure };
       this.#listening = listenersOf(addresses, ports);
+      void this.#tokens?.prepare();
       this.#operations = operations;
       operations.start();
       return addresses;
@@ -239,6 +238,26 @@ export class Leveret implements ConnectionOwner {
       await amqp.close('', 0);
       throw error;
     }
+  }
+
+  /** Makes the management API when somebody asks: a broker that nobody manages starts without it. Both ports have the same. */
+  #lazyApi({ sampler }: Operations, isLoopback: (address: string) => boolean): () => Promise<ApiListener> {
+    const { broker, clock, login, product } = this.#settings;
+    const options = {
+      broker,
+      login,
+      clock,
+      log: this.#logs.logFor({ connection: 0, peer: 'api' }),
+      hashPassword: (password: string) => this.#passwords.hash(password),
+      facts: { ...product, startedAt: clock.now(), listeners: () => this.#listening },
+      limits: this.#config.limits,
+      turns: this.#turns,
+      rates: sampler,
+      audit: this.#audit,
+    };
+    const load = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(options, isLoopback);
+    let loaded: Promise<ApiListener> | undefined;
+    return () => (loaded ??= load());
   }
 
   /** New certificates, for connections from now on. */
@@ -282,10 +301,11 @@ export class Leveret implements ConnectionOwner {
     this.#operations?.close();
     this.#listener?.close(reason);
     for (const connection of [...this.#connections]) connection.shutDown(reason);
+    const tokensClosed = this.#tokens?.close();
     const amqpClosed = this.#amqp?.close(reason, CLOSE_MS_MAX);
     await this.#defaultUser;
     await this.broker.close();
-    await Promise.all([...this.#http.map((server) => server.close(CLOSE_MS_MAX)), amqpClosed]);
+    await Promise.all([...this.#http.map((server) => server.close(CLOSE_MS_MAX)), amqpClosed, tokensClosed]);
   }
 
   #unackedCount(): number {
@@ -324,6 +344,10 @@ function brokerLimits(limits: ConfigLimits): BrokerLimits {
     unackedBytesPerSession: limits.unackedBytes,
     publisherWindowBytes: Math.max(defaultLimits.publisherWindowBytes, limits.messageBytes + CONTENT_OVERHEAD_BYTES),
   };
+}
+
+function tokenOptions({ audience, ...others }: JwtConfig): TokenOptions {
+  return { ...others, audience: audience ?? others.resourceServerId ?? '' };
 }
 
 /** Host and port as they stand in a URL. */

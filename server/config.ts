@@ -54,7 +54,7 @@ export interface TlsConfig {
 
 export interface JwtConfig {
   readonly jwksUrl: string;
-  readonly issuer: string | undefined;
+  readonly issuer: string;
   readonly audience: string | undefined;
   readonly resourceServerId: string | undefined;
   readonly userClaim: string;
@@ -169,6 +169,8 @@ function judgeTogether(values: Values, mistakes: string[]): void {
   if (isEmpty('jwt.jwks-url'))
     for (const key of ['jwt.issuer', 'jwt.audience', 'jwt.resource-server-id'])
       if (!isEmpty(key)) refuse(key, `'${key}' needs 'jwt.jwks-url', where the keys are: without it no token is accepted`);
+  if (!isEmpty('jwt.jwks-url') && isEmpty('jwt.issuer'))
+    refuse('jwt.jwks-url', "'jwt.jwks-url' needs 'jwt.issuer', the `iss` of good tokens: keys may sign for others too");
   if (!isEmpty('jwt.jwks-url') && isEmpty('jwt.audience') && isEmpty('jwt.resource-server-id'))
     refuse('jwt.jwks-url', "'jwt.jwks-url' needs 'jwt.audience' or 'jwt.resource-server-id': else a token for any other service would do");
   if (!isEmpty('alerts.secret') && isEmpty('alerts.webhook-url'))
@@ -241,7 +243,7 @@ function readJwt(read: <T>(key: string) => T, optional: (key: string) => string 
   if (jwksUrl === undefined) return undefined;
   return {
     jwksUrl,
-    issuer: optional('jwt.issuer'),
+    issuer: read('jwt.issuer'),
     audience: optional('jwt.audience'),
     resourceServerId: optional('jwt.resource-server-id'),
     userClaim: read('jwt.user-claim'),
@@ -290,7 +292,8 @@ function readLimits(read: (key: string) => number): ConfigLimits {
 }
 
 function complaint(setting: Setting, error: ErrorObject | undefined, value: unknown): string {
-  const given = setting.isSecret ? '' : `, not ${JSON.stringify(value)}`;
+  const isShown = !setting.isSecret && !(typeof value === 'string' && value.includes('@')); // a URL may hold a password
+  const given = isShown ? `, not ${JSON.stringify(value)}` : '';
   const choices = setting.schema.enum;
   if (choices !== undefined) {
     const close = typeof value === 'string' ? nearest(value, choices) : undefined;
@@ -300,5 +303,7 @@ function complaint(setting: Setting, error: ErrorObject | undefined, value: unkn
   if (error?.keyword !== 'pattern') return `${error?.message ?? 'is wrong'}${given}`;
   if (setting.key === 'proxies') return `must hold addresses or networks such as "10.0.0.0/8"${given}`;
   if (setting.key === 'origins') return `must hold origins such as "https://example.org"${given}`;
-  return `must be a URL that begins with ${setting.key === 'jwt.jwks-url' ? 'https://' : 'http:// or https://'}${given}`;
+  if (setting.key === 'jwt.jwks-url')
+    return `must be a URL that begins with https://, or with http:// on a loopback address, and holds no user or password${given}`;
+  return `must be a URL that begins with http:// or https://${given}`;
 }

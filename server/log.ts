@@ -7,7 +7,7 @@ import type { ConnectionLog, Notice, Notices } from './ports.ts';
 import type { LogLevel } from './settings.ts';
 
 // Wherever an object with one of these names is logged, at the top or one level down.
-const SECRETS = ['password', 'token', 'authorization', 'cookie', 'secret'];
+const SECRETS = ['password', 'passwordHash', 'password_hash', 'token', 'authorization', 'cookie', 'secret'];
 
 export interface LineWriter {
   write(line: string): void;

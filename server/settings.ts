@@ -18,7 +18,8 @@ export type PlainWithoutTls = (typeof PLAIN_WITHOUT_TLS)[number];
 const PORT = [0, 65_535] as const;
 const ORIGIN = '^(\\*|[a-z][a-z0-9+.-]*://[^/]+)$';
 const NETWORK = '^[0-9a-fA-F:.]+(/[0-9]{1,3})?$';
-const HTTPS_URL = '^(https://[^\\s]+)?$';
+// Keys cross no network unencrypted (identity/key-set.ts).
+const KEYS_URL = '^((https://[^\\s/@]+|http://(localhost|127(\\.[0-9]+){3}|\\[::1\\])(:[0-9]+)?)(/[^\\s]*)?)?$';
 const HTTP_URL = '^(https?://[^\\s]+)?$';
 
 export const SETTINGS: readonly Setting[] = [
@@ -36,7 +37,7 @@ export const SETTINGS: readonly Setting[] = [
   text(
     'default-user',
     'guest',
-    'the first user, an administrator; guest is made only where there is no user, and may log in from loopback only',
+    'the first user, an administrator; guest is made only where there is no user, and may log in from loopback only; with another `host` it is admin instead, with a password that is printed once',
     {
       maxLength: 255,
     },
@@ -75,9 +76,9 @@ export const SETTINGS: readonly Setting[] = [
     'what a password gets that crosses a network unencrypted: `allow`, `warn` in the log, or `refuse`; loopback is exempt',
   ),
   text('jwt.jwks-url', '', 'where the keys are that sign tokens (JWKS); with it a token is accepted in place of a password', {
-    pattern: HTTPS_URL,
+    pattern: KEYS_URL,
   }),
-  text('jwt.issuer', '', 'the `iss` that a token must have; empty for any'),
+  text('jwt.issuer', '', 'the `iss` that a token must have'),
   text('jwt.audience', '', 'an `aud` that a token must have; empty: that of `jwt.resource-server-id`'),
   text('jwt.resource-server-id', '', 'what scopes begin with that are meant for this broker, as in RabbitMQ'),
   text('jwt.user-claim', 'sub', "the claim that holds the user's name"),

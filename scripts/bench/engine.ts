@@ -4,9 +4,11 @@
 
 import { Broker } from '../../server/broker/broker.ts';
 import { defaultLimits } from '../../server/broker/limits.ts';
-import { trustedAccount } from '../../server/broker/login.ts';
+import { type Account, trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
+import type { Patterns } from '../../server/broker/rights.ts';
 import type { Session } from '../../server/broker/session.ts';
+import type { Users } from '../../server/broker/users.ts';
 import { SystemClock, SystemRandom } from '../../server/clock.ts';
 import type { Turns } from '../../server/ports.ts';
 import { MemoryLog } from '../../server/store/memory-log.ts';
@@ -41,7 +43,7 @@ class Engine {
   readonly session: Session;
   readonly #publisher: Publisher;
 
-  constructor() {
+  constructor(accountOf: (users: Users) => Account = () => trustedAccount('guest')) {
     const broker = new Broker({
       log: this.log,
       clock: new SystemClock(),
@@ -50,7 +52,7 @@ class Engine {
       notices: { notice: ({ text }) => process.stderr.write(`${text}\n`) },
       limits: defaultLimits,
     });
-    this.session = broker.openSession(this.sink, { account: trustedAccount('guest'), vhost: '/', name: 'bench' });
+    this.session = broker.openSession(this.sink, { account: accountOf(broker.users), vhost: '/', name: 'bench' });
     this.#publisher = this.session.openPublisher(1, false);
   }
 
@@ -128,6 +130,44 @@ function topicRow(messages: number): number[] {
   return [Math.min(firstOne, secondOne), Math.min(firstThousand, secondThousand)];
 }
 
+const USER = 'bench';
+function userWith(users: Users, patterns: Patterns, keys?: string): Account {
+  users.put(USER, { passwordHash: '', hashingAlgorithm: '', tags: [] });
+  users.setPermissions(USER, '/', patterns);
+  if (keys !== undefined) users.setTopicPermissions(USER, '/', 't', { write: keys, read: keys });
+  const account = users.account(USER);
+  if (account === undefined) throw new Error('the user is not there');
+  return account;
+}
+
+/** Who publishes the same message again and again: the process itself, then users whose rights have to be looked at. */
+const PUBLISHERS: readonly ((users: Users) => Account)[] = [
+  () => trustedAccount(USER),
+  (users) => userWith(users, { configure: '.*', write: '.*', read: '.*' }),
+  (users) => userWith(users, { configure: '^(q|t)$', write: '^(q|t)$', read: '^(q|t)$' }),
+  (users) => userWith(users, { configure: '^(q|t)$', write: '^(q|t)$', read: '^(q|t)$' }, '^{username}\\.[a-z]+\\.reading$'),
+];
+
+/** Microseconds a publish for each of PUBLISHERS. Short runs in turn, the best of each: what is compared ran within the same second. */
+function rightsRow(messages: number): number[] {
+  const turns = 25;
+  const once = (accountOf: (users: Users) => Account, count: number): number => {
+    const engine = new Engine(accountOf);
+    engine.exchange('t', 'topic');
+    engine.queue('q');
+    engine.session.bindQueue('q', 't', 'bench.west.reading', NO_ARGUMENTS);
+    engine.consume('q');
+    const us = engine.publish([content('t', 'bench.west.reading', 16)], count);
+    if (engine.sink.delivered !== count) throw new Error(`${count} messages published, ${engine.sink.delivered} delivered`);
+    return us;
+  };
+  for (const publisher of PUBLISHERS) once(publisher, messages / 2);
+  const best = PUBLISHERS.map(() => Number.POSITIVE_INFINITY);
+  for (let turn = 0; turn < turns; turn++)
+    for (const [at, publisher] of PUBLISHERS.entries()) best[at] = Math.min(best[at] ?? 0, once(publisher, messages / 10));
+  return best;
+}
+
 /** How many times a body's bytes the log holds for one message in 100 queues. */
 function fanOutRow(messages: number): number[] {
   const bodyBytes = 65_536;
@@ -178,6 +218,7 @@ async function embeddedRow(): Promise<number[]> {
 const rows: Readonly<Record<string, (number: number) => number[] | Promise<number[]>>> = {
   publish: publishRow,
   topic: topicRow,
+  rights: rightsRow,
   'fan-out': fanOutRow,
   memory: memoryRow,
   embedded: embeddedRow,

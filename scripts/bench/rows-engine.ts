@@ -35,6 +35,18 @@ async function topic(effort: Effort): Promise<Figure> {
   };
 }
 
+async function rights(effort: Effort): Promise<Figure> {
+  const printed: number[][] = [];
+  for (let round = 0; round < effort.rounds; round++) printed.push(await runEngine('rights', effort.messages));
+  const ratio = (index: number): number => median(printed.map((run) => at(run, index) / at(run, 0)));
+  const [all, patterns, topics] = [ratio(1), ratio(2), ratio(3)];
+  const unchecked = median(printed.map((run) => at(run, 0)));
+  return {
+    value: Math.max(all, patterns, topics),
+    note: `of ${display(unchecked)} us a publish: ${display(all)} with all rights, ${display(patterns)} with patterns, ${display(topics)} with patterns and topic permissions`,
+  };
+}
+
 async function memory(effort: Effort): Promise<Figure> {
   const printed = await runEngine('memory', effort.queued);
   const [held, run] = [at(printed, 0), at(printed, 1)];
@@ -87,6 +99,13 @@ export const engineRows: readonly Row[] = [
     unit: 'times',
     target: { at: 'most', value: 1.2 },
     measure: topic,
+  },
+  {
+    name: 'rights',
+    what: 'the same publish again by a user whose rights are checked, against one by the process itself',
+    unit: 'times',
+    target: { at: 'most', value: 1.1 },
+    measure: rights,
   },
   {
     name: 'fan-out',

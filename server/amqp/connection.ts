@@ -8,12 +8,14 @@
 // queues are gone before the peer can see the end; (4) one connection's end touches no other.
 // RabbitMQ differs: it stops reading a connection that is blocked, so that not even a close is heard there.
 
-import { FrameReader, FrameType, misplacedFrame, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
+import { FrameType, misplacedFrame, PROTOCOL_HEADER } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import type { MethodName } from '../../shared/amqp/spec.ts';
 import { invariant } from '../../shared/assert.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { decodeUtf8 } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
+import { Lease } from '../broker/lease.ts';
 import type { Identity } from '../broker/login.ts';
 import type { ConnectionLog, Timer } from '../ports.ts';
 import { AlarmNotice } from './alarm-notice.ts';
@@ -22,9 +24,10 @@ import type { Channel, ChannelHost } from './channel.ts';
 import { Channels } from './channels.ts';
 import { AmqpConnectionView } from './connection-view.ts';
 import { isHard, keyOf, logEnd, mistimed, replyText } from './errors.ts';
+import { FrameLoop, type FrameLoopHost } from './frame-loop.ts';
 import { type AmqpRemote, type AmqpSettings, ClientProperties, checkTune, loginRefused, ProtocolHeader, startFields } from './handshake.ts';
 import { Heartbeat } from './heartbeat.ts';
-import { HeldInput, Hold } from './held-input.ts';
+import { Hold } from './held-input.ts';
 import { take } from './incoming.ts';
 import { LoginStep } from './login-step.ts';
 import { Outbox } from './outbox.ts';
@@ -39,7 +42,7 @@ export interface AmqpConnectionOwner {
   closed(connection: AmqpConnection): void;
 }
 
-export class AmqpConnection implements ByteHandler, ChannelHost {
+export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
   readonly broker: Broker;
   readonly outbox: Outbox;
   readonly messageBytesMax: number;
@@ -54,17 +57,18 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   readonly #remote: AmqpRemote;
   readonly #log: ConnectionLog;
   readonly #owner: AmqpConnectionOwner;
-  readonly #reader: FrameReader;
+  readonly #loop: FrameLoop;
   readonly #channels: Channels;
   readonly #header = new ProtocolHeader();
   #client = new ClientProperties(new Map());
   #phase: Phase = Phase.Header;
   #timer: Timer | undefined;
   #heartbeat: Heartbeat | undefined;
-  readonly #held = new HeldInput();
-  #isPumping = false;
   readonly #alarmNotice: AlarmNotice;
   readonly #login: LoginStep;
+  readonly #lease: Lease;
+  /** Of a new secret that is looked into: what comes of it. */
+  #renewal: AmqpError | 'pending' | 'done' | undefined;
   #identity: Identity | undefined;
   #view: AmqpConnectionView | undefined;
 
@@ -73,12 +77,13 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.broker = settings.broker;
     const { messageBytes, handshakeMs, frameMaxBeforeTune, channelMax, sendQueueBytes } = settings.limits;
     this.messageBytesMax = messageBytes;
-    this.#reader = new FrameReader(frameMaxBeforeTune);
+    this.#loop = new FrameLoop(this, frameMaxBeforeTune);
     this.#channels = new Channels(this, channelMax);
     this.#socket = socket;
     this.#remote = remote;
     this.#alarmNotice = new AlarmNotice(settings.broker, (reason) => this.#toldOfAlarm(reason));
     this.#login = new LoginStep(settings.login, remote, () => this.release(Hold.Reply));
+    this.#lease = new Lease(settings.clock, settings.login, remote, (error) => this.fail(error, 0));
     this.#log = log;
     this.#owner = owner;
     this.outbox = new Outbox(socket, frameMaxBeforeTune, () => this.release(Hold.Unread), sendQueueBytes);
@@ -103,16 +108,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   onBytes(chunk: Uint8Array): void {
     this.#heartbeat?.heard();
     this.receivedBytes += chunk.length;
-    if (this.#held.isHeld || this.#isPumping) {
-      if (this.#held.push(chunk))
-        this.release(Hold.Alarm); // it closes: what it sent before that is carried out first
-      else if (this.#held.isDeaf) this.#setDeaf(true);
-      return;
-    }
     const rest = this.#phase === Phase.Header ? this.#takeHeader(chunk) : chunk;
-    if (rest === undefined) return;
-    this.#reader.feed(rest);
-    this.#pump();
+    if (rest !== undefined) this.#loop.take(rest);
   }
 
   onClosed(): void {
@@ -121,52 +118,25 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#release();
   }
 
-  /** Carries out frames until there are none, or one has to wait. */
-  #pump(): void {
-    this.#isPumping = true;
-    do {
-      if (this.#held.isShownAgain) {
-        this.#held.isShownAgain = false;
-        this.#frame();
-      }
-      while (!this.#held.isHeld && this.#hasNext()) this.#frame();
-    } while (!this.#held.isHeld && this.#feedHeld());
-    this.#isPumping = false;
-    if (this.#held.isDeaf) this.#setDeaf(true);
+  // What the loop asks.
+
+  get isClosed(): boolean {
+    return this.#phase === Phase.Closed;
   }
 
-  #setDeaf(isDeaf: boolean): void {
+  setDeaf(isDeaf: boolean): void {
     if (this.#phase === Phase.Closed) return;
     if (this.#heartbeat !== undefined) this.#heartbeat.isDeaf = isDeaf;
     if (isDeaf) this.#socket.pause();
     else this.#socket.resume();
   }
 
-  #hasNext(): boolean {
-    if (this.#phase === Phase.Closed) return false;
-    try {
-      return this.#reader.next();
-    } catch (error) {
-      this.#endReading(error);
-      return false;
-    }
-  }
-
-  #feedHeld(): boolean {
-    const chunk = this.#held.shift();
-    if (chunk === undefined || this.#phase === Phase.Closed) return false;
-    this.#reader.feed(chunk);
-    return true;
-  }
-
-  /** A frame that cannot be read: what follows it cannot be either. */
-  #endReading(error: unknown): void {
-    this.#reader.reset();
+  unreadable(error: unknown): void {
     if (this.#phase === Phase.Closing) this.#end();
     else this.fail(error, 0); // a close-ok may still come, in a chunk of its own
   }
 
-  #frame(): void {
+  frame(): void {
     try {
       this.#carryOut();
     } catch (error) {
@@ -176,7 +146,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
   }
 
   #carryOut(): void {
-    const reader = this.#reader;
+    const { reader } = this.#loop;
     if (this.#phase === Phase.Open && reader.channel !== 0 && reader.type !== FrameType.Heartbeat) {
       const channel = this.#channels.find(reader.channel);
       if (channel === undefined) this.#channels.takeOutside(reader);
@@ -214,7 +184,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#phase === Phase.Start && method.name === 'connection.start-ok') this.#startOk(method.fields);
     else if (this.#phase === Phase.Tune && method.name === 'connection.tune-ok') this.#tuneOk(method.fields);
     else if (this.#phase === Phase.Opening && method.name === 'connection.open') this.#open(method.fields);
-    else if (this.#phase === Phase.Open && method.name === 'connection.update-secret') this.#send('connection.update-secret-ok', {});
+    else if (this.#phase === Phase.Open && method.name === 'connection.update-secret') this.#updateSecret(method.fields);
     else if (this.#phase !== Phase.Refused) throw mistimed(this.#phase);
   }
 
@@ -261,7 +231,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     checkTune(fields, this.#settings.limits);
     this.#channels.max = fields.channelMax;
     this.outbox.frameMax = fields.frameMax;
-    this.#reader.frameMax = fields.frameMax;
+    this.#loop.reader.frameMax = fields.frameMax;
     this.heartbeatSeconds = fields.heartbeat;
     this.#heartbeat = new Heartbeat(this.#settings.clock, this.outbox, fields.heartbeat, () => {
       this.#log.warn({ heartbeatSeconds: fields.heartbeat }, 'the peer missed two heartbeats');
@@ -281,15 +251,37 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.broker.connections.add(this.#view);
     this.#transition(Phase.Open);
     this.#timer?.cancel();
+    this.#lease.begin(account);
     this.#owner.opened(this);
     this.#log.debug({ user: account.name, vhost: virtualHost, client: this.#client.name }, 'logged in');
     this.#send('connection.open-ok', {});
   }
 
+  #updateSecret({ newSecret }: MethodFields<'connection.update-secret'>): void {
+    if (this.#renewal === undefined) this.#renew(decodeUtf8(newSecret, 0, newSecret.length));
+    const outcome = this.#renewal;
+    if (outcome === 'pending') {
+      this.hold(Hold.Reply); // this frame comes again when it is known
+      return;
+    }
+    this.#renewal = undefined;
+    if (outcome instanceof AmqpError) throw outcome;
+    this.#send('connection.update-secret-ok', {});
+    for (const [, session] of this.#channels.sessions()) session.rightsChanged();
+  }
+
+  #renew(secret: string): void {
+    this.#renewal = 'pending';
+    this.#lease.renew(secret, (refusal) => {
+      this.#renewal = refusal ?? 'done';
+      this.release(Hold.Reply);
+    });
+  }
+
   // Holding back.
 
   hold(why: Hold): void {
-    this.#held.hold(why, this.#reader);
+    this.#loop.hold(why);
     if (why === Hold.Alarm) this.#alarmNotice.begin();
   }
 
@@ -306,9 +298,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   release(why: Hold): void {
     if (why === Hold.Unread) this.#channels.resume(); // deliveries were held back too
-    if (!this.#held.release(why) || this.#isPumping || this.#phase === Phase.Closed) return;
-    this.#pump();
-    if (!this.#held.isDeaf) this.#setDeaf(false);
+    this.#loop.release(why);
   }
 
   // Ends.
@@ -324,9 +314,10 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   /** What carrying out a frame has thrown: a soft error of an open channel closes that, anything else the connection. */
   #thrown(error: unknown): void {
-    const number = this.#reader.channel;
+    const { reader } = this.#loop;
+    const number = reader.channel;
     const channel = this.#channels.find(number);
-    const key = keyOf(error, this.#reader, channel);
+    const key = keyOf(error, reader, channel);
     if (error instanceof AmqpError && !isHard(error.code) && channel !== undefined) {
       this.#log.debug({ channel: number, code: error.code, reason: error.message }, 'channel closed for what its client did');
       channel.fail(error, key);
@@ -337,7 +328,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     if (this.#phase === Phase.Closed || this.#phase === Phase.Closing) return;
     const told = logEnd(this.#log, error);
     const wasSilent = this.#phase === Phase.Header;
-    const wasHeld = this.#held.isHeld;
+    const wasHeld = this.#loop.isHeld;
     this.#giveBack();
     this.#transition(Phase.Closing);
     if (wasSilent) {
@@ -347,9 +338,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     const fields = { replyCode: told.code, replyText: replyText(told), failedClassId: key >>> 16, failedMethodId: key & 0xffff };
     this.#send('connection.close', fields);
     this.#wait(CLOSE_MS_MAX, () => this.#end());
-    if (!wasHeld) return;
-    if (!this.#isPumping) this.#pump();
-    this.#setDeaf(false); // for close-ok
+    if (wasHeld) this.#loop.goOn(); // for close-ok
   }
 
   /** The client closes; when what it asked before is answered. */
@@ -372,7 +361,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
 
   /** Everything this connection held goes back, and what waits is not carried out any more. */
   #giveBack(): void {
-    this.#held.clear(); // first: a channel that ends lets input go on
+    this.#loop.clear(); // first: a channel that ends lets input go on
     this.#channels.end();
     if (this.#phase === Phase.Open) this.broker.releaseOwner(this);
   }
@@ -382,6 +371,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost {
     this.#transition(Phase.Closed);
     this.#timer?.cancel();
     this.#heartbeat?.end();
+    this.#lease.end();
     this.#alarmNotice.forget();
     if (this.#view !== undefined) this.broker.connections.remove(this.#view);
     this.#owner.closed(this);

@@ -66,6 +66,16 @@ export function authorise(actor: Actor, operation: Operation, named: Named): voi
   }
 }
 
+export function mayDo(actor: Actor, operation: Operation, named: Named): boolean {
+  try {
+    authorise(actor, operation, named);
+    return true;
+  } catch (error) {
+    if (!(error instanceof AmqpError)) throw error;
+    return false;
+  }
+}
+
 /** Throws 403 unless the account has `tag`, or one that includes it: what HTTP routes need beside rights on what they name. */
 export function requireTag(account: Account, tag: Tag): void {
   if (hasTag(account, tag)) return;

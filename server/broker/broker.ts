@@ -128,6 +128,8 @@ export class Broker implements LogListener {
     this.records.watch('user', ([name], value) => {
       if (value === undefined) this.connections.endOf(String(name));
     });
+    for (const kind of ['permission', 'topic-permission'] as const)
+      this.records.watch(kind, ([vhost = '', user = '']) => this.#sessions.rightsChanged(user, vhost)); // after the account has changed
     this.#recovery = new Recovery(this.vhosts, this.records, this.queueNumbers);
     try {
       this.log.open(this.#recovery, this);
@@ -296,7 +298,7 @@ export class Broker implements LogListener {
   /** The first alarm began, or the last is over. */
   blockedChanged(): void {
     for (const session of this.#sessions) {
-      if (this.isBlocked) session.tellBlocked();
+      if (this.isBlocked) session.publishers.tellBlocked();
       else this.touchSession(session);
     }
   }
@@ -309,8 +311,8 @@ export class Broker implements LogListener {
 
   #confirm(lsn: Lsn): void {
     for (const session of this.unconfirmed) {
-      if (session.confirmUpTo(lsn)) this.touchSession(session);
-      if (!session.hasUnconfirmed) this.unconfirmed.delete(session);
+      if (session.publishers.confirmUpTo(lsn)) this.touchSession(session);
+      if (!session.publishers.hasUnconfirmed) this.unconfirmed.delete(session);
     }
     this.commits.durable(lsn);
   }

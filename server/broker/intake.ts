@@ -48,6 +48,9 @@ export class Intake {
   readonly #fates: Fate[] = [];
   #someWait = false;
   #previous: CachedRoute | undefined;
+  #previousGeneration = 0;
+  /** What allowed it, where that was a yes to its very exchange and key. */
+  #previousYes: object | undefined;
   /** Of the content that was checked last. */
   #expirationMs = Number.POSITIVE_INFINITY;
 
@@ -136,22 +139,35 @@ export class Intake {
     const hasExtras = content.headersStart !== 0 && hasExtraKeys(content);
     const slot = hasExtras ? this.#ownRoute : vhost.routes.slotFor(content);
     if (!hasExtras && slot.isFor(content, vhost.version)) {
-      this.#previous = slot;
+      this.#remember(slot);
       return slot;
     }
     slot.forget();
     this.#broker.router.route(vhost, vhost.exchangeToPublish(content.exchange), key, content, slot);
     if (slot.cacheable) {
       slot.keep(content);
-      this.#previous = slot;
+      this.#remember(slot);
     }
     return slot;
+  }
+
+  #remember(slot: CachedRoute): void {
+    this.#previous = slot;
+    this.#previousGeneration = slot.generation;
+    this.#previousYes = this.#clearance.yes;
   }
 
   /** The previous publish's route, when it is this one's too. */
   #sameRoute(content: Content): Route | undefined {
     const previous = this.#previous;
-    if (previous === undefined || !this.#clearance.holds || !previous.isFor(content, this.#session.vhost.version)) return undefined;
+    if (previous === undefined || !this.#clearance.covers(content)) return undefined;
+    const { version } = this.#session.vhost;
+    // A yes to an exchange and a key has just been compared with them: if it is the previous route's, its names need not be compared again.
+    const isSame =
+      this.#previousYes !== undefined && this.#previousYes === this.#clearance.yes
+        ? previous.generation === this.#previousGeneration && previous.version === version
+        : previous.isFor(content, version);
+    if (!isSame) return undefined;
     return content.headersStart === 0 || !hasExtraKeys(content) ? previous : undefined;
   }
 

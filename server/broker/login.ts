@@ -22,6 +22,10 @@ export interface Account {
   rights(vhost: string): Rights | undefined;
   /** -1 for none (RabbitMQ, Per-User Limits). */
   readonly limits: AccountLimits;
+  /** Until when the login is good; undefined for ever (lease.ts). */
+  readonly expiresAt?: number | undefined;
+  /** Goes on as `next`, a later login of the same user. False where it cannot, and has changed nothing. */
+  renew?(next: Account): boolean;
 }
 /** Who a session speaks for. */
 export interface Identity {

@@ -35,7 +35,7 @@ const PATTERN_LENGTH_MAX = 512;
 const ANSWERS_MAX = 1_000;
 
 /** The name under which RabbitMQ checks the default exchange. */
-const DEFAULT_EXCHANGE = 'amq.default';
+export const DEFAULT_EXCHANGE = 'amq.default';
 
 /** May do everything: the process itself, and what it embeds. */
 export const everyRight: Rights = { version: 1, may: () => true, limitsKeys: () => false, mayRoute: () => true };

@@ -9,6 +9,8 @@ import { Route } from './router.ts';
 const SLOTS = 4_096; // a few hundred KiB when full; more keys than this cost a walk through the matcher each
 
 export class CachedRoute extends Route {
+  /** Grows when this becomes the route of something else. */
+  generation = 0;
   #bytes = new Uint8Array(64);
   /** 0: holds no route. */
   #length = 0;
@@ -24,11 +26,13 @@ export class CachedRoute extends Route {
   }
 
   forget(): void {
+    this.generation++;
     this.#length = 0;
   }
 
   /** This route is `content`'s from now on. */
   keep(content: Content): void {
+    this.generation++;
     const length = content.headerStart - content.start;
     if (length > this.#bytes.length) this.#bytes = new Uint8Array(length);
     this.#bytes.set(content.bytes.subarray(content.start, content.headerStart));

@@ -16,6 +16,7 @@ import { Intake } from './intake.ts';
 import type { Identity } from './login.ts';
 import { isCounted, Outcome, unknownTag } from './outcome.ts';
 import { Discipline, Publisher } from './publisher.ts';
+import { Publishers } from './publishers.ts';
 import type { Queue } from './queue.ts';
 import { readConsumerSettings } from './queue-arguments.ts';
 import { checkReplyConsumer, REPLY_TO } from './reply-to.ts';
@@ -30,6 +31,7 @@ const NEVER_TIMED_OUT = { timeoutMs: Number.POSITIVE_INFINITY, askedTimeoutMs: u
 export class Session extends Topology {
   readonly id: string;
   readonly sink: SessionSink;
+  readonly publishers: Publishers;
   /** In the broker's list of sessions to flush. */
   isTouched = false;
   isClosed = false;
@@ -39,8 +41,6 @@ export class Session extends Topology {
   readonly #unacked = new Unacked();
   readonly #delivery = new Delivery();
   readonly #consumers = new Map<string, Consumer>();
-  readonly #publishers = new Set<Publisher>();
-  readonly #unconfirmed = new Set<Publisher>();
   readonly #activeChanges: { consumer: Consumer; active: boolean }[] = [];
   readonly #timeouts: ConsumerTimeouts;
   #transaction: Transaction | undefined;
@@ -50,8 +50,6 @@ export class Session extends Topology {
   #unackedBytes = 0;
   /** Parked until the session as a whole has room, and in the order in which they go on. */
   readonly #forRoom = new Set<Consumer>();
-  #wasToldBlocked = false;
-  #hasPublished = false;
 
   /** `owner`: the connection, where it is more than this session; undefined: it is not. */
   constructor(broker: Broker, vhost: Vhost, id: string, identity: Identity, sink: SessionSink, owner: object | undefined) {
@@ -59,6 +57,7 @@ export class Session extends Topology {
     this.#broker = broker;
     this.id = id;
     this.sink = sink;
+    this.publishers = new Publishers(broker, sink, () => broker.touchSession(this));
     this.#intake = new Intake(broker, this);
     this.#timeouts = new ConsumerTimeouts(broker, this.#unacked, (tag, consumer, now) => this.#timeOut(tag, consumer, now));
   }
@@ -69,12 +68,6 @@ export class Session extends Topology {
 
   get consumerCount(): number {
     return this.#consumers.size;
-  }
-  /** Publishes that wait for their confirm. */
-  get unconfirmedCount(): number {
-    let count = 0;
-    for (const publisher of this.#publishers) count += publisher.unconfirmedCount;
-    return count;
   }
   get prefetchCount(): number {
     return this.#prefetch;
@@ -87,27 +80,20 @@ export class Session extends Topology {
       throw new AmqpError(ReplyCode.PreconditionFailed, 'cannot switch from tx to confirm mode');
     const { isBlocked, limits } = this.#broker;
     const publisher = new Publisher(this, handle, confirm, discipline, limits.publisherWindowBytes, isBlocked);
-    this.#publishers.add(publisher);
-    if (isBlocked && discipline === Discipline.Credit) {
-      this.#hasPublished = true; // it wants to, and must hear why it may not
-      this.tellBlocked();
-    }
+    this.publishers.add(publisher);
     return publisher;
   }
 
   closePublisher(publisher: Publisher): void {
-    publisher.isClosed = true;
-    this.#publishers.delete(publisher);
-    this.#unconfirmed.delete(publisher);
+    this.publishers.remove(publisher);
   }
 
   /** One whole content run. A publish that cannot be done is refused in its publisher's sequence; content that does not parse throws 502. */
   publish(publisher: Publisher, bytes: Uint8Array, start: number, end: number, mandatory: boolean): void {
-    if (publisher.discipline !== Discipline.Stream) this.#hasPublished = true;
     if (this.#transaction === undefined) this.#intake.publish(publisher, bytes, start, end, mandatory);
     else this.#transaction.publish(publisher, bytes, start, end, mandatory);
+    this.publishers.published(publisher);
     this.#broker.touchSession(this);
-    if (this.#broker.isBlocked) this.#sayBlocked();
   }
 
   /** The protocol refuses a publish of `bytes` itself (too large to assemble): it takes its place in the sequence. */
@@ -142,52 +128,16 @@ export class Session extends Topology {
 
   touchUnconfirmed(publisher: Publisher): void {
     if (this.isClosed) return;
-    this.#unconfirmed.add(publisher);
+    this.publishers.awaitConfirm(publisher);
     this.#broker.touchSession(this);
     this.#broker.unconfirmed.add(this);
   }
 
-  get hasUnconfirmed(): boolean {
-    return this.#unconfirmed.size > 0;
-  }
-
-  /** Confirms what is durable. False when that was nothing: a publish that is held must not keep the turns going. */
-  confirmUpTo(durable: number): boolean {
-    let isTold = false;
-    for (const publisher of this.#unconfirmed) {
-      const count = publisher.confirmUpTo(durable);
-      this.#broker.totals.confirmed += count;
-      if (count > 0) isTold = true;
-      publisher.closeRun();
-      if (!publisher.hasUnconfirmed) this.#unconfirmed.delete(publisher);
-    }
-    return isTold;
-  }
-
   /** The end of a turn: credit goes back, and what changed on the side is told. */
   endTurn(): void {
-    if (!this.#broker.isBlocked) {
-      for (const publisher of this.#publishers) publisher.replenish();
-      if (this.#wasToldBlocked) {
-        this.#wasToldBlocked = false;
-        this.sink.blocked(undefined);
-      }
-    }
+    this.publishers.endTurn();
     for (const { consumer, active } of this.#activeChanges.splice(0))
       if (consumer.standing !== Standing.Cancelled) this.sink.active(consumer, active);
-  }
-
-  /** An alarm begins. Who has credit must hear that it is worth nothing; who streams hears it at its next publish, as in RabbitMQ. */
-  tellBlocked(): void {
-    if (this.#hasPublished) this.#sayBlocked();
-  }
-
-  /** Once per episode. */
-  #sayBlocked(): void {
-    if (this.#wasToldBlocked) return;
-    this.#wasToldBlocked = true;
-    this.sink.blocked(this.#broker.alarms.reason);
-    this.#broker.touchSession(this);
   }
 
   tellActive(consumer: Consumer, active: boolean): void {
@@ -399,8 +349,7 @@ export class Session extends Topology {
 
   /** Throws 406 where a publisher is confirmed. Twice is once. */
   txSelect(): void {
-    for (const { confirm } of this.#publishers)
-      if (confirm) throw new AmqpError(ReplyCode.PreconditionFailed, 'cannot switch from confirm to tx mode');
+    if (this.publishers.hasConfirming) throw new AmqpError(ReplyCode.PreconditionFailed, 'cannot switch from confirm to tx mode');
     this.#transaction ??= new Transaction(this.#broker, this, this.#intake, this.#unacked, this.#timeouts, (delivery, outcome) =>
       this.#finish(delivery, outcome),
     );
@@ -477,6 +426,18 @@ export class Session extends Topology {
     this.#broker.touchSession(this);
   }
 
+  /** Its account may do less than before: who reads what it may not read any more reads no further, and settles what it holds. */
+  rightsChanged(): void {
+    for (const consumer of [...this.#consumers.values()])
+      if (consumer !== this.#replyConsumer?.consumer && !this.mayRead(consumer.queue)) this.#cancelFor(consumer, 'access refused');
+  }
+
+  #cancelFor(consumer: Consumer, reason: string): void {
+    this.#remove(consumer);
+    this.sink.cancelled(consumer, reason);
+    this.#broker.touchSession(this);
+  }
+
   close(): void {
     if (this.isClosed) return;
     this.isClosed = true;
@@ -484,8 +445,7 @@ export class Session extends Topology {
     this.#timeouts.end();
     for (const consumer of [...this.#consumers.values()]) this.#remove(consumer);
     this.#settleUpTo(this.#unacked.latestTag, Outcome.Requeue);
-    this.#publishers.clear();
-    this.#unconfirmed.clear();
+    this.publishers.clear();
     if (this.owner === this) this.vhost.releaseOwner(this);
     this.#broker.forgetSession(this);
   }
@@ -525,9 +485,6 @@ export class Session extends Topology {
           { queue: consumer.queueName },
         ),
       );
-    if (action !== 'cancel' || this.#consumers.get(consumer.tag) !== consumer) return;
-    this.#remove(consumer);
-    this.sink.cancelled(consumer, 'consumer timeout');
-    this.#broker.touchSession(this);
+    if (action === 'cancel' && this.#consumers.get(consumer.tag) === consumer) this.#cancelFor(consumer, 'consumer timeout');
   }
 }

@@ -36,6 +36,12 @@ export class Sessions implements Iterable<Session> {
     else this.#countByOwner.delete(session.owner);
   }
 
+  /** A right of `user` in `vhost` came or went. */
+  rightsChanged(user: string, vhost: string): void {
+    for (const session of this.#sessions)
+      if (session.identity.account.name === user && session.vhost.name === vhost) session.rightsChanged();
+  }
+
   /** Ends those that `which` picks, at once. */
   end(error: AmqpError, which: (session: Session) => boolean = () => true): void {
     for (const session of [...this.#sessions]) {

@@ -6,7 +6,7 @@
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
-import { authorise, type Named, type Operation } from './authorise.ts';
+import { authorise, mayDo, type Named, type Operation } from './authorise.ts';
 import type { Broker } from './broker.ts';
 import type { Identity } from './login.ts';
 import type { Queue } from './queue.ts';
@@ -44,6 +44,7 @@ export class Topology {
   readonly owner: object;
   readonly identity: Identity;
   readonly #broker: Broker;
+  readonly #taps = new Map<Queue, { readonly exchange: string; readonly key: string }>();
   #lastQueue = '';
 
   constructor(broker: Broker, vhost: Vhost, identity: Identity, owner: object | undefined) {
@@ -138,6 +139,13 @@ export class Topology {
     return this.#broker.events.as(this.identity.account.name, work);
   }
 
+  /** Whether what allowed a consumer of `queue`, or a tap, still does. */
+  protected mayRead(queue: Queue): boolean {
+    const actor = { account: this.identity.account, vhost: this.vhost.name };
+    const tapped = this.#taps.get(queue);
+    return tapped === undefined ? mayDo(actor, 'basic.consume', { queue: queue.name }) : mayDo(actor, 'tap.open', tapped);
+  }
+
   #authoriseQueue({ queue, passive, arguments: args }: QueueDeclaration): void {
     this.authorise(passive ? 'queue.inspect' : 'queue.declare', { queue });
     const target = args.get('x-dead-letter-exchange');
@@ -148,9 +156,11 @@ export class Topology {
     this.authorise('tap.open', { exchange, key });
     const tap = this.#broker.hiddenQueues.createTap(this.vhost, this, buffer);
     this.vhost.bindTap(tap, exchange, key, args);
+    this.#taps.set(tap, { exchange, key });
     return tap;
   }
   protected closeTap(tap: Queue): void {
+    this.#taps.delete(tap);
     this.vhost.unbindTap(tap);
     if (!tap.isDeleted) tap.delete('tap closed');
   }

@@ -3,7 +3,8 @@
 // what they hold may be settled, then they are closed with 1001 and the data directory is closed; a second signal ends at once, and so does
 // the first while data is recovered: both are as harmless as a kill; (3) each way of failing has its own exit code; (4) a disk that fails
 // ends the process: what it could not store was not confirmed; (5) SIGHUP never ends it (reload.ts).
-// Refuses to open the well-known guest to a network: beyond loopback it may not log in, and the output says how to set a user.
+// Refuses to open the well-known guest to a network: beyond loopback it may not log in. A first start there makes an administrator, whose password is
+// printed, once, and is in no log; a later one says how to set a user.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { TlsOptions } from 'node:tls';
@@ -24,6 +25,7 @@ import type { Clock } from '../ports.ts';
 import { MemoryLog } from '../store/memory-log.ts';
 import { readTlsFiles } from '../tls-files.ts';
 import { VERSION } from '../version.ts';
+import { isLoopback } from '../websocket/listener.ts';
 import { addConfigFlags, type ConfigFlags, sourcesOf } from './config-flags.ts';
 import { CliError, ExitCode } from './exit-codes.ts';
 import { greeting } from './greeting.ts';
@@ -107,7 +109,7 @@ interface Surroundings {
 /** Recovers what the data directory holds, and blocks while it does. */
 async function open(config: Config, { clock, log, failure, audit, definitions }: Surroundings): Promise<Leveret> {
   const logs = { notices: noticesTo(log), logFor: (fields: object) => connectionLog(log, fields) };
-  const parts = { logs, clock, audit, definitions };
+  const parts = { logs, clock, audit, definitions, generatesUser: isOpenToAll(config) };
   const { dataDir: directory } = config;
   if (directory === undefined) return create(config, { ...parts, messageLog: new MemoryLog() });
   const { durableLog } = await import('../storage.ts');
@@ -142,6 +144,11 @@ function create(config: Config, parts: Parts): Leveret {
   }
 }
 
+/** Beyond loopback, with no user of its own. */
+function isOpenToAll({ host, defaultUser }: Config): boolean {
+  return !isLoopback(host) && !defaultUser.isConfigured;
+}
+
 interface Serving {
   readonly log: Logger;
   readonly tls: TlsOptions | undefined;
@@ -151,7 +158,7 @@ interface Serving {
 async function serve(leveret: Leveret, config: Config, { log, tls, stop }: Serving): Promise<void> {
   const addresses = await listen(leveret, config, tls);
   log.debug({ ...addresses, version: VERSION }, 'listening');
-  process.stdout.write(greeting(config, addresses));
+  process.stdout.write(greeting(config, addresses, isOpenToAll(config) ? await leveret.firstUser() : undefined));
   const signal = await stop;
   process.stdout.write(`${signal}: closing; a second signal ends at once\n`);
   await leveret.drain('the server shuts down', config.limits.drainMs);

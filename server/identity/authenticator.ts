@@ -1,4 +1,4 @@
-// Who logs in: users of the broker by password or by client certificate.
+// Who logs in: users of the broker by password, by client certificate or by token.
 // Always: (1) a wrong name costs what a wrong password costs, and is answered alike; (2) what was right is remembered for VERIFIED_MS, as a keyed digest and
 // for the very record it was right for, so a change of the password is a change at once; (3) guest is for peers on loopback only, as in RabbitMQ;
 // (4) a hash that came from RabbitMQ becomes one of ours at its first good login.
@@ -21,6 +21,17 @@ interface Verified {
   readonly untilMs: number;
 }
 
+/** Who looks into tokens (tokens.ts): rejects with 403 for one that is not good here and now. */
+export interface TokenCheck {
+  check(token: string): Promise<Account>;
+}
+
+export interface AuthenticatorOptions {
+  readonly failuresMax?: number;
+  /** undefined: no token is taken. */
+  readonly tokens?: TokenCheck | undefined;
+}
+
 export class Authenticator implements Login {
   readonly #users: Users;
   readonly #passwords: Passwords;
@@ -31,12 +42,14 @@ export class Authenticator implements Login {
   readonly #verified = new Map<string, Verified>();
   /** What is being looked into, by the same digest. */
   readonly #pending = new Map<string, { readonly record: UserRecord | undefined; readonly fits: Promise<boolean> }>();
+  readonly #tokens: TokenCheck | undefined;
 
-  constructor(users: Users, passwords: Passwords, clock: Clock, failuresMax = FAILURES_MAX) {
+  constructor(users: Users, passwords: Passwords, clock: Clock, { failuresMax = FAILURES_MAX, tokens }: AuthenticatorOptions = {}) {
     this.#users = users;
     this.#passwords = passwords;
     this.#clock = clock;
     this.#failures = new LoginFailures(clock, failuresMax);
+    this.#tokens = tokens;
   }
 
   /** This password is the user's, for as long as its record stays: nothing has to be hashed to know it. */
@@ -47,7 +60,14 @@ export class Authenticator implements Login {
   }
 
   check(user: string, password: string, remote: Remote, done: (outcome: Account | AmqpError) => void): void {
-    if (user === LOOPBACK_USER && !remote.isLoopback) {
+    if (this.#tokens !== undefined && isToken(password)) {
+      this.#tokens.check(password).then(
+        (account) => done(mayComeFrom(account.name, remote) ? account : loopbackOnly()),
+        (error: unknown) => done(asRefusal(error)),
+      );
+      return;
+    }
+    if (!mayComeFrom(user, remote)) {
       done(loopbackOnly());
       return;
     }
@@ -61,7 +81,7 @@ export class Authenticator implements Login {
 
   /** The user of the name that a certificate bears. */
   certified(commonName: string, remote: Remote): Account {
-    if (commonName === LOOPBACK_USER && !remote.isLoopback) throw loopbackOnly();
+    if (!mayComeFrom(commonName, remote)) throw loopbackOnly();
     const account = this.#users.account(commonName);
     if (account !== undefined) return account;
     throw new AmqpError(ReplyCode.AccessRefused, `login was refused: the certificate names '${commonName}', who is no user`, {
@@ -150,6 +170,15 @@ function asRefusal(error: unknown): AmqpError {
   if (error instanceof AmqpError)
     return new AmqpError(ReplyCode.AccessRefused, 'login was refused: too many logins at once', { hint: 'try again in a moment' });
   throw error;
+}
+
+/** Whether a password is meant as a token: three parts in base64url, the first of them a JSON object. */
+export function isToken(password: string): boolean {
+  return password.startsWith('eyJ') && /^[\w-]+\.[\w-]+\.[\w-]*$/.test(password);
+}
+
+function mayComeFrom(user: string, remote: Remote): boolean {
+  return user !== LOOPBACK_USER || remote.isLoopback;
 }
 
 function loopbackOnly(): AmqpError {

@@ -4,8 +4,8 @@
 //   rabbit_password_hashing_sha256     base64(salt: 4, SHA-256(salt, password))                 RabbitMQ, Passwords
 //   rabbit_password_hashing_sha512     base64(salt: 4, SHA-512(salt, password))
 //
-// Always: (1) a comparison takes the same time whatever differs; (2) scrypt runs beside the event loop, SCRYPT_AT_ONCE at a time, and who comes when
-// QUEUE_MAX wait already is turned away; (3) a blank password fits no hash.
+// Always: (1) a wrong password takes as long as a scrypt whatever its hash is, and a comparison the same time whatever differs; (2) scrypt runs beside
+// the event loop, SCRYPT_AT_ONCE at a time, and who comes when QUEUE_MAX wait already is turned away; (3) a blank password fits no hash.
 // Refuses: to say anything of a password, in an error or elsewhere.
 
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
@@ -61,7 +61,7 @@ export class Passwords {
   async fits(password: string, { passwordHash, hashingAlgorithm }: PasswordHash): Promise<boolean> {
     const bytes = Buffer.from(passwordHash, 'base64');
     if (password === '') return false;
-    if (hashingAlgorithm === SCRYPT) return await this.#fitsScrypt(password, bytes);
+    if (hashingAlgorithm === SCRYPT && isReadable(bytes)) return await this.#fitsScrypt(password, bytes);
     const fits =
       (hashingAlgorithm === RABBIT_SHA256 && fitsRabbit(password, bytes, 'sha256', 32)) ||
       (hashingAlgorithm === RABBIT_SHA512 && fitsRabbit(password, bytes, 'sha512', 64));
@@ -71,8 +71,6 @@ export class Passwords {
 
   async #fitsScrypt(password: string, bytes: Buffer): Promise<boolean> {
     const [logN = 0, r = 0, p = 0] = bytes;
-    const isReadable = logN > 0 && logN <= LOG_N_MAX && r > 0 && r <= R_MAX && p > 0 && p <= P_MAX;
-    if (!isReadable || bytes.length !== HEAD_BYTES + SALT_BYTES + KEY_BYTES) return false;
     const key = await this.#derive(password, bytes.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES), logN, r, p);
     return timingSafeEqual(key, bytes.subarray(HEAD_BYTES + SALT_BYTES));
   }
@@ -88,19 +86,33 @@ export class Passwords {
         });
       });
     } finally {
-      this.#running--;
-      this.#waiting.shift()?.();
+      this.#leave();
     }
   }
 
   async #enter(): Promise<void> {
-    if (this.#running >= SCRYPT_AT_ONCE) {
-      if (this.#waiting.length >= QUEUE_MAX)
-        throw new AmqpError(ReplyCode.ResourceError, 'too many logins at once', { hint: 'try again in a moment' });
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    if (this.#running < SCRYPT_AT_ONCE) {
+      this.#running++;
+      return;
     }
-    this.#running++;
+    if (this.#waiting.length >= QUEUE_MAX)
+      throw new AmqpError(ReplyCode.ResourceError, 'too many logins at once', { hint: 'try again in a moment' });
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
   }
+
+  /** Who waits first has the place now: were it free for a moment, a newcomer could take it too. */
+  #leave(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#running--;
+    else next();
+  }
+}
+
+/** A scrypt hash whose numbers are none that would cost too much. */
+function isReadable(bytes: Buffer): boolean {
+  const [logN = 0, r = 0, p = 0] = bytes;
+  const isCheap = logN > 0 && logN <= LOG_N_MAX && r > 0 && r <= R_MAX && p > 0 && p <= P_MAX;
+  return isCheap && bytes.length === HEAD_BYTES + SALT_BYTES + KEY_BYTES;
 }
 
 function fitsRabbit(password: string, bytes: Buffer, algorithm: 'sha256' | 'sha512', hashBytes: number): boolean {

@@ -25,6 +25,7 @@ import { Ring } from '../../shared/ring.ts';
 import { SEND_QUEUE_BYTES_MAX } from '../../shared/send-queue.ts';
 import { utf8Length } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
+import { Lease } from '../broker/lease.ts';
 import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
 import type { Clock, ConnectionLog, Timer } from '../ports.ts';
 import { WebSocketConnectionView } from './connection-view.ts';
@@ -102,6 +103,7 @@ export class Connection implements SocketHandler {
   readonly #outbox: Outbox;
   readonly #peer: Peer;
   readonly #frames: DataFrames;
+  readonly #lease: Lease;
   #phase: Phase = Phase.Hello;
   #timer: Timer | undefined;
   #isPaused = false;
@@ -128,7 +130,9 @@ export class Connection implements SocketHandler {
       messageBytesMax: settings.messageBytesMax,
       prefetch: { unset: settings.limits.prefetch, max: settings.limits.prefetchMax },
       end: (error) => this.#fail(error),
+      renew: (secret, done) => this.#lease.renew(secret, (refusal) => this.#renewed(refusal, done)),
     });
+    this.#lease = new Lease(settings.clock, settings.login, remote, (error) => this.#fail(error));
     this.#frames = new DataFrames(this.#peer);
     const { handshakeMs } = settings.limits;
     this.#timer = settings.clock.setTimer(settings.clock.now() + handshakeMs, () =>
@@ -242,6 +246,7 @@ export class Connection implements SocketHandler {
     broker.connections.add(this.#view);
     this.#transition(Phase.Open);
     this.#timer?.cancel();
+    this.#lease.begin(account);
     this.#socket.admit(settings.messageBytesMax + BATCH_OVERHEAD_BYTES);
     this.#owner.opened(this);
     this.#log.debug({ user: account.name, vhost: request.vhost, client: request.client }, 'logged in');
@@ -257,6 +262,11 @@ export class Connection implements SocketHandler {
     };
     this.#outbox.text(JSON.stringify({ id, ok: answer }));
     if (this.#isPaused) this.#goOn();
+  }
+
+  #renewed(refusal: AmqpError | undefined, done: (refusal: AmqpError | undefined) => void): void {
+    done(refusal);
+    if (refusal === undefined) this.#peer.session.rightsChanged();
   }
 
   #limits(): Limits {
@@ -320,6 +330,7 @@ export class Connection implements SocketHandler {
     const wasOpen = this.#phase === Phase.Open;
     this.#transition(Phase.Closed);
     this.#timer?.cancel();
+    this.#lease.end();
     this.#peer.isClosed = true;
     if (wasOpen) {
       for (const handle of this.#peer.context.handles.values()) if (handle.kind === 'stats') handle.feed.close();

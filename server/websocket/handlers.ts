@@ -30,6 +30,12 @@ const blockedHint = 'wait for the `unblocked` event, or publish through a publis
 
 export const handlers: Handlers = {
   ping: (_peer, _request, reply) => reply.ok({}),
+  'update-secret': ({ context }, { newSecret }, reply) => {
+    context.renew(newSecret, (refusal) => {
+      if (refusal === undefined) reply.ok({});
+      else reply.fail(refusal);
+    });
+  },
 
   'exchange.declare': ({ session }, request, reply) => {
     session.declareExchange({ ...request, arguments: tableFromJson(request.arguments, '/arguments') });

@@ -28,6 +28,8 @@ export interface PeerContext {
   readonly prefetch: { readonly unset: number; readonly max: number };
   /** Ends the connection, for a reason of the broker's. */
   readonly end: (error: AmqpError) => void;
+  /** A new token for this login: see lease.ts. */
+  readonly renew: (secret: string, done: (refusal: AmqpError | undefined) => void) => void;
 }
 
 /** What becomes of a JSON `publish`. */

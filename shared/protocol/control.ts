@@ -172,6 +172,7 @@ export interface Operations {
     HelloAnswer
   >;
   ping: Operation<Nothing, Nothing, Nothing>;
+  'update-secret': Operation<{ newSecret: string }, { reason: string }, Nothing>;
   'exchange.declare': Operation<
     { exchange: string },
     { type: string; durable: boolean; autoDelete: boolean; internal: boolean; passive: boolean; arguments: JsonObject },

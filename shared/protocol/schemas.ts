@@ -86,6 +86,7 @@ export const schemas: { readonly [Name in OperationName]: Schema } = {
     ['version', 'user', 'password'],
   ),
   ping: none,
+  'update-secret': operation({ newSecret: text, reason: name('') }, ['newSecret']),
   'exchange.declare': operation(
     {
       exchange: shortString,

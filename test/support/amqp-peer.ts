@@ -5,6 +5,7 @@
 import type { ByteSocket } from '../../server/amqp/byte-socket.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
 import { type AmqpSettings, defaultAmqpLimits } from '../../server/amqp/handshake.ts';
+import type { Login } from '../../server/broker/login.ts';
 import { FrameReader, FrameType, PROTOCOL_HEADER, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
@@ -16,6 +17,14 @@ import type { Engine } from './engine.ts';
 import { anybody } from './logins.ts';
 
 const FRAME_MAX = 131_072;
+
+export interface AmqpPeerOptions {
+  readonly capabilities?: FieldTable;
+  readonly heartbeat?: number;
+  readonly channels?: number;
+  readonly login?: Login;
+  readonly password?: string;
+}
 
 export class AmqpPeer implements ByteSocket {
   readonly connection: AmqpConnection;
@@ -33,7 +42,7 @@ export class AmqpPeer implements ByteSocket {
   readonly #reader = new FrameReader(FRAME_MAX);
   readonly #unsent: (() => void)[] = [];
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, login: Login = anybody) {
     this.#engine = engine;
     const ignore = (): void => undefined;
     const log = {
@@ -45,7 +54,7 @@ export class AmqpPeer implements ByteSocket {
     const settings: AmqpSettings = {
       broker: engine.broker,
       clock: engine.time,
-      login: anybody,
+      login,
       product: { product: 'Leveret', version: '0' },
       limits: { ...defaultAmqpLimits, messageBytes: engine.broker.limits.messageBytes },
     };
@@ -54,11 +63,11 @@ export class AmqpPeer implements ByteSocket {
   }
 
   /** A peer that has logged in, with `channels` open. */
-  static open(engine: Engine, options: { capabilities?: FieldTable; heartbeat?: number; channels?: number } = {}): AmqpPeer {
-    const peer = new AmqpPeer(engine);
-    const { capabilities = new Map(), heartbeat = 0, channels = 1 } = options;
+  static open(engine: Engine, options: AmqpPeerOptions = {}): AmqpPeer {
+    const { capabilities = new Map(), heartbeat = 0, channels = 1, login, password = 'guest' } = options;
+    const peer = new AmqpPeer(engine, login);
     peer.bytes(Uint8Array.from(PROTOCOL_HEADER));
-    const response = encodeUtf8('\0guest\0guest');
+    const response = encodeUtf8(`\0guest\0${password}`);
     peer.send(0, 'connection.start-ok', {
       clientProperties: new Map([['capabilities', capabilities]]),
       mechanism: 'PLAIN',

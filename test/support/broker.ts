@@ -8,6 +8,8 @@ import { AmqpConnection } from '../../server/amqp/connection.ts';
 import { type AmqpLimits, type AmqpSettings, defaultAmqpLimits } from '../../server/amqp/handshake.ts';
 import { Broker } from '../../server/broker/broker.ts';
 import { type BrokerLimits, defaultLimits } from '../../server/broker/limits.ts';
+import type { Login } from '../../server/broker/login.ts';
+import type { Users } from '../../server/broker/users.ts';
 import type { ConnectionLog, Notice } from '../../server/ports.ts';
 import { MemoryLog, type MemoryLogOptions } from '../../server/store/memory-log.ts';
 import { Connection, type ConnectionLimits, type ConnectionSettings, defaultConnectionLimits } from '../../server/websocket/connection.ts';
@@ -24,6 +26,8 @@ export interface TestBrokerOptions {
   readonly limits?: Partial<BrokerLimits>;
   readonly amqp?: Partial<AmqpLimits>;
   readonly connection?: Partial<ConnectionLimits>;
+  /** Of the native protocol; anybody comes in without. */
+  readonly login?: Login;
   /** Every read from the log answers a turn later, as from a disk. */
   readonly defersReads?: boolean;
 }
@@ -44,7 +48,7 @@ export class TestBroker {
   #rest: Promise<void> | undefined;
   #observer: JsonSession | undefined;
 
-  constructor({ limits = {}, amqp = {}, connection = {}, defersReads = false }: TestBrokerOptions = {}) {
+  constructor({ limits = {}, amqp = {}, connection = {}, login = anybody, defersReads = false }: TestBrokerOptions = {}) {
     const logOptions: MemoryLogOptions = defersReads ? { deferReads: this.turns } : {};
     this.#log = new CountingLog(new MemoryLog(logOptions));
     this.#broker = new Broker({
@@ -58,7 +62,7 @@ export class TestBroker {
     this.#settings = {
       broker: this.#broker,
       clock: this.clock,
-      login: anybody,
+      login,
       product: { product: 'Leveret', version: '0' },
       messageBytesMax: limits.messageBytes ?? defaultLimits.messageBytes,
       handlesMax: 2_047,
@@ -66,8 +70,13 @@ export class TestBroker {
       limits: { ...defaultConnectionLimits, ...connection },
     };
     const { broker, clock, product, messageBytesMax: messageBytes } = this.#settings;
-    const login = oneUser('guest', 'guest');
-    this.#amqpSettings = { broker, clock, product, login, limits: { ...defaultAmqpLimits, messageBytes, ...amqp } };
+    this.#amqpSettings = {
+      broker,
+      clock,
+      product,
+      login: oneUser('guest', 'guest'),
+      limits: { ...defaultAmqpLimits, messageBytes, ...amqp },
+    };
   }
 
   /** As hello announced them to the first session. */
@@ -81,6 +90,10 @@ export class TestBroker {
     const hello: Answer<'hello'> = await session.hello(fields);
     this.#limits ??= hello.limits;
     return session;
+  }
+
+  get users(): Users {
+    return this.#broker.users;
   }
 
   /** For all queues and exchanges of the vhost "/". */

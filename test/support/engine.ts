@@ -4,7 +4,7 @@
 import { Broker } from '../../server/broker/broker.ts';
 import type { Consumer } from '../../server/broker/consumer.ts';
 import { type BrokerLimits, defaultLimits } from '../../server/broker/limits.ts';
-import { trustedAccount } from '../../server/broker/login.ts';
+import { type Account, trustedAccount } from '../../server/broker/login.ts';
 import type { Publisher } from '../../server/broker/publisher.ts';
 import type { Session } from '../../server/broker/session.ts';
 import type { Clock, MessageLog, Notice, Timer, Turns } from '../../server/ports.ts';
@@ -91,9 +91,9 @@ export class Engine {
     });
   }
 
-  connect(): Peer {
+  connect(account: Account = trustedAccount('guest')): Peer {
     const sink = new RecordingSink();
-    const session = this.broker.openSession(sink, { account: trustedAccount('guest'), vhost: '/', name: 'test' });
+    const session = this.broker.openSession(sink, { account, vhost: '/', name: 'test' });
     return { session, sink, publisher: session.openPublisher(1, true) };
   }
 

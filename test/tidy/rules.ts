@@ -43,7 +43,12 @@ export const LAYERS: readonly Layer[] = [
     ],
   },
   { name: 'amqp', holds: /^server\/amqp\//, mayImport: [...ENGINE, 'broker'], packages: ['node:net', 'node:tls', 'node:stream'] },
-  { name: 'identity', holds: /^server\/identity\//, mayImport: [...ENGINE, 'broker'], packages: ['node:crypto', 'jose'] },
+  {
+    name: 'identity',
+    holds: /^server\/identity\//,
+    mayImport: [...ENGINE, 'broker'],
+    packages: ['node:crypto', 'node:http', 'node:https', 'jose'],
+  },
   {
     name: 'top',
     holds: /^server\//,

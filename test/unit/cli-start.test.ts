@@ -129,15 +129,52 @@ test.each([
   expect(started.out).toBe('');
 });
 
-test('listening beyond this machine as guest says how to set a user', async () => {
-  const started = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0']);
+test('a first start beyond this machine makes an administrator, prints the password once, and never logs it', async () => {
+  const folder = freshFolder();
+  const open = ['--http-port', '0', '--host', '0.0.0.0', '--log-level', 'trace'];
+  const whoami = (port: number, user: string, password: string): Promise<Response> =>
+    fetch(`http://127.0.0.1:${port}/api/whoami`, { headers: { authorization: `Basic ${btoa(`${user}:${password}`)}` } });
+  const first = new Started(open, {}, folder);
+  const port = await first.port();
+  const password = /administrator: admin, password ([\w-]{24}) /.exec(first.out)?.[1] ?? '';
+  expect(await (await whoami(port, 'admin', password)).json()).toMatchObject({ name: 'admin', tags: ['administrator'] });
+  expect((await whoami(port, 'guest', 'guest')).status).toBe(401);
+  await first.stop();
+  expect(first.out.split(password)).toHaveLength(2);
+  expect(first.err).not.toContain(password);
+
+  const second = new Started(open, {}, folder);
+  expect((await whoami(await second.port(), 'admin', password)).status).toBe(200);
+  expect(second.out).not.toContain('administrator:');
+  expect(second.out).toContain('LEVERET_DEFAULT_USER');
+  await second.stop();
+});
+
+test('a first start that fails to open its ports has made nobody: the next one tells a password that works', async () => {
+  const folder = freshFolder();
+  const server = createServer().listen(0, '0.0.0.0');
+  await once(server, 'listening');
+  const address = server.address();
+  const taken = typeof address === 'object' && address !== null ? address.port : 0;
+  const failed = new Started(['--http-port', String(taken), '--host', '0.0.0.0'], {}, folder);
+  expect(await failed.ended).toBe(ExitCode.Unavailable);
+  server.close();
+  const started = new Started(['--http-port', '0', '--host', '0.0.0.0'], {}, folder);
   await started.port();
-  expect(started.out).toContain('LEVERET_DEFAULT_USER');
+  expect(started.out).toContain('administrator: admin');
+  await started.stop();
+});
+
+test('with a user of its own, or on loopback, no administrator is made up', async () => {
   const own = new Started(['--memory', '--http-port', '0', '--host', '0.0.0.0'], {
     LEVERET_DEFAULT_USER: 'ops',
     LEVERET_DEFAULT_PASS: 'only-here',
   });
-  await own.port();
-  expect(own.out).not.toContain('LEVERET_DEFAULT_USER');
+  const here = new Started(['--memory', '--http-port', '0']);
+  await Promise.all([own.port(), here.port()]);
+  for (const { out } of [own, here]) {
+    expect(out).not.toContain('administrator:');
+    expect(out).not.toContain('LEVERET_DEFAULT_USER');
+  }
   expect(own.out + own.err).not.toContain('only-here');
 });

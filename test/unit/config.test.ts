@@ -170,9 +170,15 @@ describe('mistakes are all told', () => {
     ['a user whose password is the one everybody knows', 'default-user = "ops"\n', "leveret.toml:1: 'default-user' needs 'default-pass'"],
     [
       'a token for whatever service',
-      '[jwt]\njwks-url = "https://id.example/keys"\n',
+      '[jwt]\njwks-url = "https://id.example/keys"\nissuer = "https://id.example"\n',
       "leveret.toml:2: 'jwt.jwks-url' needs 'jwt.audience'",
     ],
+    [
+      'a token of whatever issuer',
+      '[jwt]\njwks-url = "https://id.example/keys"\naudience = "leveret"\n',
+      "leveret.toml:2: 'jwt.jwks-url' needs 'jwt.issuer'",
+    ],
+    ['a password in the address of keys', '[jwt]\njwks-url = "https://me:s3cret@id.example/keys"\n', 'holds no user or password'],
     ['keys over plain HTTP', '[jwt]\njwks-url = "http://id.example/keys"\n', 'must be a URL that begins with https://'],
     ['tokens without keys', '[jwt]\nissuer = "https://id.example"\n', "leveret.toml:2: 'jwt.issuer' needs 'jwt.jwks-url'"],
     ['a signature for nobody', '[alerts]\nsecret = "s3cret"\n', "leveret.toml:2: 'alerts.secret' needs 'alerts.webhook-url'"],

@@ -1,8 +1,14 @@
 // The log tells what happened and no secret.
 
 import { expect, test } from 'vitest';
+import { Authenticator } from '../../server/identity/authenticator.ts';
+import { Passwords } from '../../server/identity/passwords.ts';
+import { Tokens } from '../../server/identity/tokens.ts';
 import { createLog, noticesTo } from '../../server/log.ts';
 import { isLoopback } from '../../server/websocket/listener.ts';
+import { AmqpError } from '../../shared/error.ts';
+import { Engine } from '../support/engine.ts';
+import { TokenIssuer } from '../support/token-issuer.ts';
 
 function lines(use: (log: ReturnType<typeof createLog>) => void): Record<string, unknown>[] {
   const written: string[] = [];
@@ -23,6 +29,43 @@ test('secrets are cut out by name, at the top and one level down', () => {
     msg: 'hello',
   });
   expect(JSON.stringify(line)).not.toContain('hunter2');
+});
+
+test('no login, good or bad, leaves a password, a hash or a token in an error or a line of the log', async () => {
+  const issuer = await TokenIssuer.start();
+  const { broker, time } = new Engine();
+  const passwords = new Passwords(4);
+  const token = await issuer.token(time.now());
+  const hash = await passwords.hash('right-one');
+  broker.users.put('ops', { ...hash, tags: [] });
+  const written: string[] = [];
+  const log = createLog('trace', { write: (line) => void written.push(line) });
+  const options = { jwksUrl: issuer.url, issuer: issuer.issuer, audience: 'leveret' };
+  const door = new Authenticator(broker.users, passwords, time, { tokens: new Tokens(options, time, noticesTo(log)) });
+  const expired = await issuer.token(time.now(), { exp: 1 });
+  const secrets = ['right-one', 'wrong-one', hash.passwordHash, ...token.split('.'), ...expired.split('.')];
+  for (const [user, password] of [
+    ['ops', 'right-one'],
+    ['ops', 'wrong-one'],
+    ['guest', 'wrong-one'],
+    ['', token],
+    ['', expired],
+    ['', `${token}.right-one`],
+    ['', token.replace('.', '.right-one')],
+  ] as const)
+    await new Promise<void>((resolve) => {
+      door.check(user, password, { name: 'elsewhere', address: '10.0.0.1', isLoopback: false }, (outcome) => {
+        if (outcome instanceof AmqpError) log.info({ ...outcome.detail, stack: outcome.stack }, outcome.message);
+        else log.info({ account: outcome }, 'logged in');
+        log.info({ user, password, hello: { user, password } }, 'hello');
+        resolve();
+      });
+    });
+  await issuer.stop();
+  time.advance(600_000);
+  await new Promise<void>((resolve) => door.check('', token, { name: 'here', address: '::1', isLoopback: true }, () => resolve()));
+  expect(written.length).toBe(15);
+  for (const secret of secrets.filter((each) => each !== '')) expect(written.join('')).not.toContain(secret);
 });
 
 test('what the broker notices is logged as severe as it says', () => {

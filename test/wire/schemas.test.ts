@@ -18,8 +18,8 @@ function check(op: string, request: object): unknown {
 }
 
 /** The rows of the table of operations: op names, and the cell of fields. */
-const rows = [...protocol.matchAll(/^\| (`[a-z.]+`(?:, `[a-z.]+`)*) \|(.*?)\| .* \|$/gm)]
-  .map(([, ops = '', fields = '']) => ({ ops: [...ops.matchAll(/`([a-z.]+)`/g)].map(([, op = '']) => op), fields }))
+const rows = [...protocol.matchAll(/^\| (`[a-z.-]+`(?:, `[a-z.-]+`)*) \|(.*?)\| .* \|$/gm)]
+  .map(([, ops = '', fields = '']) => ({ ops: [...ops.matchAll(/`([a-z.-]+)`/g)].map(([, op = '']) => op), fields }))
   .filter(({ ops }) => ops.every((op) => Object.hasOwn(schemas, op)));
 
 describe('the schemas', () => {

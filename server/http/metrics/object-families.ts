@@ -90,7 +90,7 @@ export const EXCHANGE_FAMILIES: readonly ObjectFamily<Exchange>[] = define<Excha
 export const CHANNEL_FAMILIES: readonly ObjectFamily<Session>[] = define<Session>('channel_metrics', 'gauge', {
   channel_consumers: ['Consumers of a channel', (session) => session.consumerCount],
   channel_messages_unacked: ['Messages delivered on a channel and not settled yet', (session) => session.unackedCount],
-  channel_messages_unconfirmed: ['Publishes of a channel that wait for their confirm', (session) => session.unconfirmedCount],
+  channel_messages_unconfirmed: ['Publishes of a channel that wait for their confirm', (session) => session.publishers.unconfirmedCount],
   channel_prefetch: ['Limit of unacked messages of a channel; 0: none', (session) => session.prefetchCount],
 });
 

@@ -44,7 +44,7 @@ export function* sum({ broker }: MetricsSource): Generator<undefined, Sums> {
   for (const view of connections) {
     receivedBytes += view.receivedBytes;
     sentBytes += view.sentBytes;
-    for (const [, session] of view.sessions()) unconfirmed += session.unconfirmedCount;
+    for (const [, session] of view.sessions()) unconfirmed += session.publishers.unconfirmedCount;
   }
   const total = (counter: Counter): number => counters[indexOfCounter(counter)] ?? 0;
   return { queues: queues.length, ready, unacked, readyBytes, consumers, unconfirmed, receivedBytes, sentBytes, total };

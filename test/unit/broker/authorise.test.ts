@@ -5,6 +5,8 @@ import { authorise, NEEDED, type Operation, requireTag } from '../../../server/b
 import type { Account } from '../../../server/broker/login.ts';
 import { Discipline } from '../../../server/broker/publisher.ts';
 import { compile, escapeExpression, expandVariables, PatternRights, type Patterns } from '../../../server/broker/rights.ts';
+import { RouteCache } from '../../../server/broker/route-cache.ts';
+import { Content, encodeContent } from '../../../shared/content.ts';
 import { Engine, type Peer } from '../../support/engine.ts';
 import { RecordingSink } from '../../support/recording-sink.ts';
 
@@ -72,6 +74,29 @@ const ASKED: { readonly [Name in Operation]: (engine: Engine, peer: Peer) => voi
   'basic.get': (_engine, { session }) => session.get('q', false, () => undefined),
   'tap.open': (_engine, { session }) => void session.openTap(3, 'x', '#', new Map(), 10),
 };
+/** Publishes, and answers what it is refused for. */
+function publishing(engine: Engine, peer: Peer): (exchange: string, key: string, headers?: Record<string, string[]>) => string | undefined {
+  return (exchange, key, headers = {}) => {
+    const before = peer.sink.refused.length;
+    const entries = Object.entries(headers);
+    engine.publish(peer, exchange, key, '', entries.length === 0 ? {} : { headers: new Map(entries) });
+    engine.time.settle();
+    return peer.sink.refused[before]?.error.message;
+  };
+}
+
+/** A key of `exchange` whose route stands where that of `other` and `otherKey` does. */
+function keyInPlaceOf(exchange: string, other: string, otherKey: string): string {
+  const cache = new RouteCache();
+  const slotOf = (name: string, key: string) => {
+    const run = encodeContent(name, key, {}, new Uint8Array(0));
+    return cache.slotFor(new Content().read(run, 0, run.length));
+  };
+  const place = slotOf(other, otherKey);
+  for (let n = 0; n < 100_000; n++) if (slotOf(exchange, `k${n}`) === place) return `k${n}`;
+  throw new Error('no such key');
+}
+
 const operations = Object.keys(NEEDED).filter((name): name is Operation => name in NEEDED);
 
 describe('a user without rights', () => {
@@ -117,6 +142,35 @@ describe('rights are live', () => {
     expect(publish).not.toThrow();
   });
 
+  test('a refusal elsewhere brings nothing back that was allowed before the rights changed', () => {
+    const { engine, peer } = engineWith(ALL);
+    const refusalOf = publishing(engine, peer);
+    expect([refusalOf('x', 'k'), refusalOf('x', 'k')]).toEqual([undefined, undefined]);
+    engine.broker.users.setPermissions('alice', '/', { ...ALL, write: '^nothing$' });
+    expect(refusalOf('y', 'k')).toContain("exchange 'y'");
+    expect(refusalOf('x', 'k')).toContain("exchange 'x'");
+  });
+
+  test('a yes elsewhere under the new rights, with keys in CC, brings nothing back either', () => {
+    const { engine, peer } = engineWith(ALL);
+    const refusalOf = publishing(engine, peer);
+    expect(refusalOf('x', 'k')).toBeUndefined();
+    engine.broker.users.setPermissions('alice', '/', { ...ALL, write: '^y$' });
+    expect(refusalOf('y', 'k', { CC: ['other'] })).toBeUndefined();
+    expect(refusalOf('x', 'k')).toContain("exchange 'x'");
+  });
+
+  test('a route that another session has put in the place of the latest one is no right to it', () => {
+    const { engine, peer } = engineWith({ ...ALL, write: '^x$' });
+    const admin = engine.connect();
+    const key = keyInPlaceOf('x', 'y', 'k');
+    const refusalOf = publishing(engine, peer);
+    expect(refusalOf('x', key)).toBeUndefined();
+    engine.publish(admin, 'y', 'k', 'takes the place');
+    engine.time.settle();
+    expect(refusalOf('y', 'k')).toContain("exchange 'y'");
+  });
+
   test('a user who is deleted may do nothing more, and opens no session', () => {
     const { engine, peer } = engineWith(ALL);
     const { account } = peer.session.identity;
@@ -142,18 +196,18 @@ describe('topic permissions', () => {
   test('limit the routing keys of one exchange, for publishing and for binding, those in CC too', () => {
     const { engine, peer } = engineWith(ALL);
     engine.broker.users.setTopicPermissions('alice', '/', 'x', { write: '^{username}\\.', read: '^public\\.' });
-    const refusalOf = (key: string, headers = new Map<string, string[]>()): string | undefined => {
-      const before = peer.sink.refused.length;
-      engine.publish(peer, 'x', key, '', headers.size === 0 ? {} : { headers });
-      engine.time.settle();
-      return peer.sink.refused[before]?.error.message;
-    };
+    const publish = publishing(engine, peer);
+    const refusalOf = (key: string, headers?: Record<string, string[]>) => publish('x', key, headers);
     expect(refusalOf('alice.orders')).toBeUndefined();
     expect(refusalOf('bob.orders')).toBe(
       "ACCESS_REFUSED - access to topic 'bob.orders' in exchange 'x' in vhost '/' refused for user 'alice'",
     );
     expect(refusalOf('alice.orders')).toBeUndefined();
-    expect(refusalOf('alice.orders', new Map([['CC', ['bob.orders']]]))).toContain("topic 'bob.orders'");
+    expect(refusalOf('alice.orders', { CC: ['bob.orders'] })).toContain("topic 'bob.orders'");
+    expect(refusalOf('alice.orders')).toBeUndefined();
+    expect(refusalOf('alice.orders', { BCC: ['bob.orders'] })).toContain("topic 'bob.orders'");
+    expect(refusalOf('alice.orders', { CC: ['alice.stock'] })).toBeUndefined();
+    expect(refusalOf('bob.orders')).toContain("topic 'bob.orders'");
     expect(() => peer.session.bindQueue('q', 'x', 'public.news', new Map())).not.toThrow();
     expect(() => peer.session.bindQueue('q', 'x', '#', new Map())).toThrow("access to topic '#'");
     expect(() => peer.session.bindQueue('q', 'y', '#', new Map())).not.toThrow();

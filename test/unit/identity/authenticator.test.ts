@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { type Account, endsOf, type Remote } from '../../../server/broker/login.ts';
 import { Authenticator } from '../../../server/identity/authenticator.ts';
-import { installDefaultUser } from '../../../server/identity/default-user.ts';
+import { generateUser, installDefaultUser } from '../../../server/identity/default-user.ts';
 import { Passwords, RABBIT_SHA256, RABBIT_SHA512, SCRYPT } from '../../../server/identity/passwords.ts';
 import { AmqpError } from '../../../shared/error.ts';
 import { Engine } from '../../support/engine.ts';
@@ -115,7 +115,7 @@ test('hashes of RabbitMQ fit, and become ours at the first good login', async ()
 });
 
 test('a hash that cannot be read, or that would cost too much, fits nothing', async () => {
-  const passwords = new Passwords();
+  const passwords = new Passwords(4);
   const hash = (bytes: Buffer, hashingAlgorithm = SCRYPT) => ({ passwordHash: bytes.toString('base64'), hashingAlgorithm });
   for (const each of [
     hash(Buffer.alloc(0)),
@@ -126,6 +126,15 @@ test('a hash that cannot be read, or that would cost too much, fits nothing', as
   ])
     expect(await passwords.fits('x', each)).toBe(false);
   await expect(passwords.hash('')).rejects.toThrow('a password cannot be blank');
+});
+
+test('a new hash is scrypt with N = 2^15, r = 8, p = 1 and a salt of its own, and fits one password', async () => {
+  const passwords = new Passwords();
+  const [one, two] = await Promise.all([passwords.hash('right-one'), passwords.hash('right-one')]);
+  expect(one.hashingAlgorithm).toBe('leveret_scrypt');
+  expect([...Buffer.from(one.passwordHash, 'base64').subarray(0, 3)]).toEqual([15, 8, 1]);
+  expect(one.passwordHash.slice(4)).not.toBe(two.passwordHash.slice(4));
+  expect([await passwords.fits('right-one', one), await passwords.fits('wrong-one', one)]).toEqual([true, false]);
 });
 
 test('two passwords are hashed at a time, and beyond a queue of 256 a login is turned away', async () => {
@@ -179,6 +188,30 @@ test('an account that is logged as a whole shows no hash', async () => {
   expect(inspect(account, { depth: 9, showHidden: true }) + JSON.stringify(account)).not.toContain(
     door.engine.broker.users.record('ops')?.passwordHash,
   );
+});
+
+test('where there is nobody, an administrator with a password of its own can be made, once', async () => {
+  const door = new Door();
+  const { broker } = door.engine;
+  const user = await generateUser(broker, door.authenticator, door.passwords, '/');
+  if (user === undefined) throw new Error('no user');
+  expect(user.name).toBe('admin');
+  expect(user.password).toMatch(/^[\w-]{24}$/);
+  expect(broker.users.record('admin')).toMatchObject({ hashingAlgorithm: SCRYPT });
+  expect(JSON.stringify(broker.users.record('admin'))).not.toContain(user.password);
+  expect((await door.logIn('admin', user.password, elsewhere)).tags).toEqual(new Set(['administrator']));
+  expect(broker.users.account('admin')?.rights('/')?.may('configure', 'anything')).toBe(true);
+  expect(await generateUser(broker, door.authenticator, door.passwords, '/')).toBeUndefined();
+  expect((await generateUser(new Engine().broker, door.authenticator, door.passwords, '/'))?.password).not.toBe(user.password);
+});
+
+test('a user who comes while the first password is hashed is the first', async () => {
+  const door = new Door();
+  const { broker } = door.engine;
+  const made = generateUser(broker, door.authenticator, door.passwords, '/');
+  broker.users.put('ops', { passwordHash: '', hashingAlgorithm: '', tags: [] });
+  expect(await made).toBeUndefined();
+  expect(broker.users.names()).toEqual(['ops']);
 });
 
 test('the first user is made where there is none, comes in at once, and is left alone afterwards', async () => {
