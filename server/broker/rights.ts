@@ -2,9 +2,10 @@
 // Always: (1) an empty pattern matches nothing; any other is a regular expression that is searched for, not anchored, as in RabbitMQ; (2) the default
 // exchange goes by the name amq.default (RabbitMQ); (3) what {username} and {vhost} stand for is escaped, so it matches itself alone;
 // (4) rights are live: `version` grows with each change, and whoever remembers an answer remembers the version with it.
-// Refuses: to say no in words (authorise.ts does), and patterns above PATTERN_LENGTH_MAX.
+// Refuses: to say no in words (authorise.ts does), patterns above PATTERN_LENGTH_MAX, and those that could hold the broker up (expression-cost.ts).
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { excessOf } from './expression-cost.ts';
 
 export type Right = 'configure' | 'write' | 'read';
 export const RIGHTS: readonly Right[] = ['configure', 'write', 'read'];
@@ -120,12 +121,17 @@ export function compile(pattern: string, variables: Readonly<Record<string, stri
       hint: "a regular expression such as '^orders\\.', '.*' for everything, '' for nothing",
     });
   if (pattern.length > PATTERN_LENGTH_MAX) throw refuse(`longer than ${PATTERN_LENGTH_MAX} characters`);
+  const source = expandVariables(pattern, variables);
+  let expression: RegExp;
   try {
-    return new RegExp(expandVariables(pattern, variables));
+    expression = new RegExp(source);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw refuse(error.message.replace(/^Invalid regular expression: /, ''));
   }
+  const excess = excessOf(source);
+  if (excess !== undefined) throw refuse(excess);
+  return expression;
 }
 
 /** Puts values for {names} into a pattern so that each matches only itself. */
