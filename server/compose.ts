@@ -243,13 +243,15 @@ export class Leveret implements ConnectionOwner {
   /** Makes the management API when somebody asks: a broker that nobody manages starts without it. Both ports have the same. */
   #lazyApi({ sampler }: Operations, isLoopback: (address: string) => boolean): () => Promise<ApiListener> {
     const { broker, clock, login, product } = this.#settings;
+    const { webhookUrl, dlqDepth: depth, dlqOldestMs: oldestMs, dlqGrowthPerMin: growthPerMin } = this.#config.alerts;
+    const deadLetterAlerts = { depth, oldestMs, growthPerMin, isSent: webhookUrl !== undefined };
     const options = {
       broker,
       login,
       clock,
       log: this.#logs.logFor({ connection: 0, peer: 'api' }),
       hashPassword: (password: string) => this.#passwords.hash(password),
-      facts: { ...product, startedAt: clock.now(), listeners: () => this.#listening },
+      facts: { ...product, startedAt: clock.now(), listeners: () => this.#listening, deadLetterAlerts },
       limits: this.#config.limits,
       turns: this.#turns,
       rates: sampler,

@@ -44,8 +44,10 @@ test.each(['README.md', 'server/README.md'])('the commands of %s print the messa
     .filter((line) => line.startsWith('npx leveret') && !line.endsWith(' start'));
   expect(lines.length).toBeGreaterThan(2);
   let printed = '';
-  for (const line of lines) {
-    const { stdout } = await run('sh', ['-c', line], { cwd: ROOT, env: { ...process.env, LEVERET_URL: broker.url } });
+  for (const [index, line] of lines.entries()) {
+    // One shows that npx finds it; the others need not pay a second for that.
+    const command = index === 0 ? line : line.replaceAll('npx leveret', `'${process.execPath}' server/bin/leveret.js`);
+    const { stdout } = await run('sh', ['-c', command], { cwd: ROOT, env: { ...process.env, LEVERET_URL: broker.url } });
     printed += stdout;
   }
   expect(printed).toMatch(/hello/i);

@@ -105,26 +105,31 @@ class Walk {
     this.#waiting.push({ exchange, from: 'publish', via: undefined });
     for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) {
       const isMatched = this.#tryAll(next.exchange);
-      const { name, type } = next.exchange;
+      const { name } = next.exchange;
+      const type = this.#typeOf(next.exchange);
       this.visits.push({ exchange: name, type, from: next.from, via: next.via, alternate: this.#alternate(next.exchange, isMatched) });
     }
+  }
+
+  /** The default exchange answers as a direct one, whatever it is made of. */
+  #typeOf(exchange: Exchange): string {
+    return exchange === this.#vhost.defaultExchange ? 'direct' : exchange.type;
   }
 
   /** Whether anything matched here. */
   #tryAll(exchange: Exchange): boolean {
     let isMatched = false;
-    if (exchange === this.#vhost.defaultExchange)
-      for (const key of new Set(this.#keys)) isMatched = this.#tryNamed(key, exchange.type) || isMatched;
+    if (exchange === this.#vhost.defaultExchange) for (const key of new Set(this.#keys)) isMatched = this.#tryNamed(key) || isMatched;
     else for (const binding of exchange.outgoing.values()) isMatched = (!binding.isTap && this.#tryBinding(exchange, binding)) || isMatched;
     return isMatched;
   }
 
-  #tryNamed(key: string, type: string): boolean {
+  #tryNamed(key: string): boolean {
     const queue = this.#vhost.queues.get(key);
     const why = queue === undefined ? `no queue has this name` : 'every queue is bound to the default exchange under its name';
     this.#note({
       exchange: '',
-      type,
+      type: 'direct',
       bindingKey: key,
       arguments: new Map(),
       destinationType: 'queue',

@@ -24,10 +24,10 @@ export function addConnectionFlags(command: Command, terminal: Terminal): Comman
     .option('--json', 'one JSON object a line');
 }
 
-export function urlOption(terminal: Terminal, what: string): Option {
+export function urlOption(terminal: Terminal, what: string, absent = DEFAULT_URL): Option {
   return new Option('--url <url>', what).default(
-    terminal.environment['LEVERET_URL'] ?? DEFAULT_URL,
-    JSON.stringify(DEFAULT_URL), // what the environment says may hold a password
+    terminal.environment['LEVERET_URL'] ?? absent,
+    JSON.stringify(absent), // what the environment says may hold a password
   );
 }
 

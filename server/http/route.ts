@@ -64,6 +64,17 @@ export interface ServerFacts {
   readonly version: string;
   readonly startedAt: number;
   readonly listeners: () => readonly ServerListener[];
+  /** Undefined: nothing looks at dead letters. */
+  readonly deadLetterAlerts?: DeadLetterAlertSettings;
+}
+
+/** From which figures on a dead-letter queue makes an alert; 0: never. */
+export interface DeadLetterAlertSettings {
+  readonly depth: number;
+  readonly oldestMs: number;
+  readonly growthPerMin: number;
+  /** Whether there is an address that alerts go to; without one they are in the metrics alone. */
+  readonly isSent: boolean;
 }
 
 export interface ServerListener {

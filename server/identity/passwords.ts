@@ -117,6 +117,14 @@ function isReadable(bytes: Buffer): boolean {
 
 function fitsRabbit(password: string, bytes: Buffer, algorithm: 'sha256' | 'sha512', hashBytes: number): boolean {
   if (bytes.length !== RABBIT_SALT_BYTES + hashBytes) return false;
-  const hash = createHash(algorithm).update(bytes.subarray(0, RABBIT_SALT_BYTES)).update(password).digest();
-  return timingSafeEqual(hash, bytes.subarray(RABBIT_SALT_BYTES));
+  return timingSafeEqual(rabbitHash(password, algorithm, bytes.subarray(0, RABBIT_SALT_BYTES)), bytes);
+}
+
+/** Salt and hash, as a definitions file has them in base64. One round is what RabbitMQ takes; ours replaces it at the first login. */
+export function rabbitHash(
+  password: string,
+  algorithm: 'sha256' | 'sha512' = 'sha256',
+  salt: Buffer = randomBytes(RABBIT_SALT_BYTES),
+): Buffer {
+  return Buffer.concat([salt, createHash(algorithm).update(salt).update(password).digest()]);
 }

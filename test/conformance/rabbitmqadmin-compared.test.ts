@@ -127,7 +127,10 @@ describe.skipIf(!hasRabbitMq() || findRabbitmqadmin() === undefined)('rabbitmqad
   let admin: Rabbitmqadmin;
   let theirAdmin: Rabbitmqadmin;
   beforeAll(async () => {
-    theirs = await RabbitMq.start({ plugins: ['rabbitmq_management', 'rabbitmq_event_exchange'], config: ['collect_statistics_interval = 500'] });
+    theirs = await RabbitMq.start({
+      plugins: ['rabbitmq_management', 'rabbitmq_event_exchange'],
+      config: ['collect_statistics_interval = 500'],
+    });
     ours = createBroker();
     const listening = await ours.listen({ port: 0, amqpPort: 0 });
     amqpPort = Number(new URL(listening.amqpUrl ?? '').port);

@@ -10,7 +10,7 @@ import { notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
 import { plainTable } from '../plain-table.ts';
 import { messageStats, NODE, showConsumer, withRates } from '../queue-view.ts';
-import type { Call, LevelRates, Route } from '../route.ts';
+import type { Call, DeadLetterAlertSettings, LevelRates, Route } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
 /** Whose behaviour this is, for tools that look at it (docs/compatibility.md). */
@@ -60,7 +60,13 @@ function overview(call: Call): object {
     exchange_types: ['direct', 'fanout', 'headers', 'topic'].map((name) => ({ name, enabled: true })),
     statistics_db_event_queue: 0,
     contexts: [],
+    ...(facts.deadLetterAlerts === undefined ? {} : { dead_letter_alerts: showAlerts(facts.deadLetterAlerts) }),
   };
+}
+
+/** Ours; without the address, which may be secret. */
+function showAlerts({ depth, oldestMs, growthPerMin, isSent }: DeadLetterAlertSettings): object {
+  return { depth, oldest_ms: oldestMs, growth_per_min: growthPerMin, webhook: isSent };
 }
 
 function levelRate({ readyRate, unackedRate }: LevelRates, name: string): number {
@@ -142,18 +148,36 @@ function showChannel(channel: ChannelOf): object {
     user: view.account.name,
     vhost: view.vhost,
     state: 'running',
+    consumer_count: session.consumerCount,
+    global_prefetch_count: session.prefetchCount,
+    confirm: session.publishers.hasConfirming,
     messages_unacknowledged: session.unackedCount,
+    messages_unconfirmed: session.publishers.unconfirmedCount,
     connection_details: { name: view.name, peer_host: view.peer.host, peer_port: view.peer.port },
   };
 }
 
+/** Nothing where the caller may not see the connection. */
+function channelDetails(channel: ChannelOf | undefined): object {
+  if (channel === undefined) return {};
+  const { view, number } = channel;
+  const { host, port } = view.peer;
+  const of = { connection_name: view.name, peer_host: host, peer_port: port, user: view.account.name, node: NODE };
+  return { name: channelName(channel), number, ...of };
+}
+
 function consumers(call: Call): unknown {
+  const channelOf = new Map(channels(call).map((channel) => [channel.session, channel]));
   const vhosts =
     call.path['vhost'] === undefined ? visibleVhosts(call) : visibleVhosts(call).filter(({ name }) => name === call.path['vhost']);
   const things = vhosts.flatMap((vhost) =>
     [...vhost.queues.values()].flatMap((queue) => [...queue.roster.consumers].map((consumer) => ({ queue, consumer }))),
   );
-  return list({ things, nameOf: ({ consumer }) => consumer.tag, show: ({ queue, consumer }) => showConsumer(queue, consumer) }, call);
+  const show = ({ queue, consumer }: (typeof things)[number]): object => ({
+    ...showConsumer(queue, consumer),
+    channel_details: channelDetails(channelOf.get(consumer.session)),
+  });
+  return list({ things, nameOf: ({ consumer }) => consumer.tag, show }, call);
 }
 
 function connectionAt(call: Call): ConnectionView {
@@ -182,7 +206,12 @@ function channelAt(call: Call): object {
 
 const management = { tag: 'management', right: 'none', method: 'GET' } as const;
 export const operationRoutes: readonly Route[] = [
-  { ...management, path: '/api/overview', summary: 'The broker in numbers', handle: (call) => columns(overview(call), call.query) },
+  {
+    ...management,
+    path: '/api/overview',
+    summary: 'The broker in numbers, and what alerts on its dead letters',
+    handle: (call) => columns(overview(call), call.query),
+  },
   { ...management, path: '/api/cluster-name', summary: 'The name of the cluster', handle: (call) => ({ name: clusterName(call) }) },
   {
     ...management,

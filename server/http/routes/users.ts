@@ -64,6 +64,16 @@ const topicPermissions = ({ broker }: Call): object[] =>
 const having = (objects: object[], field: string, name: string | undefined): object[] =>
   objects.filter((object) => Object.entries(object).some(([key, value]) => key === field && value === name));
 
+/** Those of one user or one vhost, which must be there. */
+function ofUser({ broker }: Call, objects: object[], user: string | undefined): object[] {
+  if (broker.users.record(user ?? '') === undefined) throw notFound();
+  return having(objects, 'user', user);
+}
+function ofVhost({ broker }: Call, objects: object[], vhost: string | undefined): object[] {
+  if (broker.vhost(vhost ?? '') === undefined) throw notFound();
+  return having(objects, 'vhost', vhost);
+}
+
 /** RabbitMQ's word for it. */
 function checkBoth({ broker }: Call, vhost: string, user: string): void {
   if (broker.vhost(vhost) !== undefined && broker.users.record(user) !== undefined) return;
@@ -157,25 +167,25 @@ export const userRoutes: readonly Route[] = [
     ...see,
     path: '/api/users/{name}/permissions',
     summary: "Lists a user's permissions",
-    handle: (call) => listed(call, having(permissions(call), 'user', call.path['name'])),
+    handle: (call) => listed(call, ofUser(call, permissions(call), call.path['name'])),
   },
   {
     ...see,
     path: '/api/users/{name}/topic-permissions',
     summary: "Lists a user's topic permissions",
-    handle: (call) => listed(call, having(topicPermissions(call), 'user', call.path['name'])),
+    handle: (call) => listed(call, ofUser(call, topicPermissions(call), call.path['name'])),
   },
   {
     ...see,
     path: '/api/vhosts/{name}/permissions',
     summary: 'Lists the permissions in a vhost',
-    handle: (call) => listed(call, having(permissions(call), 'vhost', call.path['name'])),
+    handle: (call) => listed(call, ofVhost(call, permissions(call), call.path['name'])),
   },
   {
     ...see,
     path: '/api/vhosts/{name}/topic-permissions',
     summary: 'Lists the topic permissions in a vhost',
-    handle: (call) => listed(call, having(topicPermissions(call), 'vhost', call.path['name'])),
+    handle: (call) => listed(call, ofVhost(call, topicPermissions(call), call.path['name'])),
   },
   { ...see, path: '/api/permissions', summary: 'Lists permissions', handle: (call) => listed(call, permissions(call)) },
   { ...see, path: PERMISSION, summary: 'Shows what a user may do in a vhost', handle: onePermission },
@@ -186,7 +196,7 @@ export const userRoutes: readonly Route[] = [
     ...see,
     path: TOPIC_PERMISSION,
     summary: "Lists a user's topic permissions in a vhost",
-    handle: (call) => listed(call, having(having(topicPermissions(call), 'user', call.path['user']), 'vhost', call.path['vhost'])),
+    handle: (call) => listed(call, ofVhost(call, ofUser(call, topicPermissions(call), call.path['user']), call.path['vhost'])),
   },
   {
     ...put,

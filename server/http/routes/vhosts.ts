@@ -95,10 +95,13 @@ function limitRoutes(kind: LimitKind, what: 'vhost' | 'user'): Route[] {
       .entries(kind)
       .filter(({ key }) => name === undefined || key[0] === name)
       .map(({ key, value }) => ({ [what]: key[0], value }));
+  const check = ({ broker }: Call, name: string): void => {
+    if (what === 'vhost' ? broker.vhost(name) === undefined : broker.users.record(name) === undefined) throw notFound();
+  };
   const set = async (call: Call): Promise<void> => {
     const [name = '', limit = ''] = [call.path['target'], call.path['limit']];
     if (!LIMITS[kind].some((each) => each === limit)) throw badRequest(`no limit '${limit}'`, LIMITS[kind].join(' or '));
-    if (what === 'vhost' ? call.broker.vhost(name) === undefined : call.broker.users.record(name) === undefined) throw notFound();
+    check(call, name);
     call.broker.records.put(kind, [name], { ...call.broker.records.get(kind, [name]), [limit]: countOf(call.body, 'value') });
     await durable(call);
   };
@@ -125,7 +128,10 @@ function limitRoutes(kind: LimitKind, what: 'vhost' | 'user'): Route[] {
       method: 'GET',
       path: `/api/${kind}/{target}`,
       summary: `Lists the limits of a ${what}`,
-      handle: (call) => listed(call, showLimits(call, call.path['target'])),
+      handle: (call) => {
+        check(call, call.path['target'] ?? '');
+        return listed(call, showLimits(call, call.path['target']));
+      },
     },
     { ...admin, method: 'PUT', path: `/api/${kind}/{target}/{limit}`, body: LIMIT_BODY, summary: `Sets a limit of a ${what}`, handle: set },
     { ...admin, method: 'DELETE', path: `/api/${kind}/{target}/{limit}`, summary: `Takes a limit of a ${what} away`, handle: clear },

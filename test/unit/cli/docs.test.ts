@@ -42,6 +42,15 @@ test('docs/cli.md has a section for every verb', async () => {
   expect([...written.matchAll(/^## (\w+)$/gm)].map(([, title]) => title)).toEqual(verbs);
 });
 
+test('docs/operating.md says for every verb of rabbitmqctl that is one of ours what it is here, and names no other', async () => {
+  const verbs = [...written.matchAll(/^## (\w+)$/gm)].map(([, title]) => title);
+  const operating = readFileSync(new URL('../../../docs/operating.md', import.meta.url), 'utf8');
+  const [, table = ''] = operating.split('| rabbitmqctl | leveret |');
+  const named = [...(table.split('\n\n')[0] ?? '').matchAll(/`leveret (\w+)/g)].map(([, verb]) => verb);
+  expect(named.filter((verb) => !verbs.includes(verb))).toEqual([]);
+  expect(verbs.filter((verb) => verb?.includes('_') && !named.includes(verb))).toEqual([]);
+});
+
 test('docs/cli.md lists every exit code', () => {
   expect([...written.matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))).toEqual(Object.values(ExitCode));
 });
