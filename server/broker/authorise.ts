@@ -1,6 +1,6 @@
 // The one place that says no for want of a right: every protocol's operations and every HTTP route come through `authorise`.
 // Always: (1) NEEDED names every operation there is, and what it needs, as RabbitMQ's documentation of access control has it; (2) a refusal names what
-// was refused, to whom, and what would allow it; (3) looking (passive declare, inspect) needs any one right on what is looked at (RabbitMQ 4.3.1).
+// was refused, to whom, and what would allow it; (3) looking (passive declare, inspect, a sample) needs any one right on what is looked at (RabbitMQ 4.3.1).
 // Refuses: to know who somebody is (login.ts) or what patterns match (rights.ts).
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
@@ -53,6 +53,8 @@ export const NEEDED = {
   'basic.consume': [need('read', 'queue')],
   'basic.get': [need('read', 'queue')],
   'tap.open': [{ right: 'read', of: 'exchange', key: true }],
+  /** Of each queue that a sample shows; it leaves out the others (sight.ts). */
+  stats: [need('any', 'queue')],
 } satisfies Readonly<Record<string, readonly Need[]>>;
 export type Operation = keyof typeof NEEDED;
 

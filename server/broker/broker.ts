@@ -177,7 +177,7 @@ export class Broker implements LogListener {
   }
 
   sample(match: (queue: string) => boolean, vhost = '/'): Sample {
-    return sampleVhost(this, vhost, match);
+    return sampleVhost(this, this.vhost(vhost), match);
   }
 
   /** Ends every session at once, and the log; resolves when the log is done. */

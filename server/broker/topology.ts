@@ -6,11 +6,14 @@
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { Sample } from '../../shared/protocol/control.ts';
 import { authorise, mayDo, type Named, type Operation } from './authorise.ts';
 import type { Broker } from './broker.ts';
 import type { Identity } from './login.ts';
 import type { Queue } from './queue.ts';
 import { isReplyName, REPLY_TO } from './reply-to.ts';
+import { Sight } from './sight.ts';
+import { sampleVhost } from './stats.ts';
 import type { Vhost } from './vhost.ts';
 
 export interface ExchangeDeclaration {
@@ -45,12 +48,14 @@ export class Topology {
   readonly identity: Identity;
   readonly #broker: Broker;
   readonly #taps = new Map<Queue, { readonly exchange: string; readonly key: string }>();
+  readonly #sight: Sight;
   #lastQueue = '';
 
   constructor(broker: Broker, vhost: Vhost, identity: Identity, owner: object | undefined) {
     this.#broker = broker;
     this.vhost = vhost;
     this.identity = identity;
+    this.#sight = new Sight(identity);
     this.owner = owner ?? this;
   }
 
@@ -111,6 +116,11 @@ export class Topology {
     const name = this.queueName(queue);
     this.authorise('queue.inspect', { queue: name });
     return this.vhost.findQueue(name, this.owner);
+  }
+
+  /** The queues that `match` selects among those that may be inspected; whoever sees not all gets no number of what it does not see. */
+  sample(match: (queue: string) => boolean): Sample {
+    return sampleVhost(this.#broker, this.vhost, match, this.#sight);
   }
 
   /** Calls back once every change of topology so far is durable: at once where it is. In the order of the calls. */

@@ -97,9 +97,12 @@ export function durable({ broker }: Call): Promise<void> {
   return new Promise((resolve) => broker.whenDurable(broker.definedLsn, resolve));
 }
 
-/** Throws 404 for a vhost that is not there, 401 for one that the caller may not see. */
-export function checkVhost({ broker, account }: Pick<Call, 'broker' | 'account'>, name: string): void {
+/** Throws 404 for a vhost that is not there, 401 for one that the caller may not see, or may not change. */
+export function checkVhost({ broker, account }: Pick<Call, 'broker' | 'account'>, name: string, act: 'see' | 'change' = 'see'): void {
   if (broker.vhost(name) === undefined) throw new AmqpError(ReplyCode.NotFound, `no vhost '${name}'`);
-  if (account.rights(name) !== undefined || account.tags.has('administrator') || account.tags.has('monitoring')) return;
-  throw new AmqpError(ReplyCode.AccessRefused, `User not authorised to access virtual host`);
+  if (account.rights(name) !== undefined || account.tags.has('administrator')) return;
+  if (act === 'see' && account.tags.has('monitoring')) return;
+  throw new AmqpError(ReplyCode.AccessRefused, `User not authorised to access virtual host`, {
+    hint: `${act === 'see' ? '' : 'the tag monitoring sees and does not change; '}an administrator may grant rights: PUT /api/permissions/{vhost}/{user}`,
+  });
 }

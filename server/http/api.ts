@@ -172,7 +172,7 @@ async function callOf(
   const body = route.body === 'raw' ? {} : checkBody(route.body ?? NOTHING, jsonOf(bytes));
   const { headers, signal } = request;
   const call = { broker, account, path: names, query, headers, body, bytes, signal, hashPassword, facts, rates, turns, pulls };
-  if (route.right !== 'none' && names['vhost'] !== undefined) checkVhost(call, names['vhost']);
+  if (route.right !== 'none' && names['vhost'] !== undefined) checkVhost(call, names['vhost'], route.method === 'GET' ? 'see' : 'change');
   return call;
 }
 

@@ -96,7 +96,7 @@ export interface Route {
   readonly path: string;
   /** 'none': whoever can log in. */
   readonly tag: Tag | 'none';
-  /** 'vhost': any right in the vhost of the path; administrators and monitoring see all. 'none': the tag says it all, or a list shows what may be seen. */
+  /** 'vhost': any right in the vhost of the path; administrators see and change all, monitoring sees all. 'none': the tag says it all, or a list shows what may be seen. */
   readonly right: Operation | 'vhost' | 'none';
   /** PUT and POST have one, DELETE may; 'raw': any bytes. */
   readonly body?: BodySchema | 'raw';

@@ -1,6 +1,6 @@
 // Who logs in: users of the broker by password, by client certificate or by token.
 // Always: (1) a wrong name costs what a wrong password costs, and is answered alike; (2) what was right is remembered for VERIFIED_MS, as a keyed digest and
-// for the very record it was right for, so a change of the password is a change at once; (3) guest is for peers on loopback only, as in RabbitMQ;
+// for the very record it was right for, so a change of the password is a change at once; (3) guest is for peers on loopback only, as in RabbitMQ, and by password or certificate: no token names it;
 // (4) a hash that came from RabbitMQ becomes one of ours at its first good login.
 // Refuses: to keep a password: of the configured one too it keeps a digest under a key that dies with the process.
 
@@ -62,7 +62,7 @@ export class Authenticator implements Login {
   check(user: string, password: string, remote: Remote, done: (outcome: Account | AmqpError) => void): void {
     if (this.#tokens !== undefined && isToken(password)) {
       this.#tokens.check(password).then(
-        (account) => done(mayComeFrom(account.name, remote) ? account : loopbackOnly()),
+        (account) => done(account.name === LOOPBACK_USER ? namesLoopbackUser() : account),
         (error: unknown) => done(asRefusal(error)),
       );
       return;
@@ -179,6 +179,14 @@ export function isToken(password: string): boolean {
 
 function mayComeFrom(user: string, remote: Remote): boolean {
   return user !== LOOPBACK_USER || remote.isLoopback;
+}
+
+/** It is the machine's own, whose password is no secret: an issuer elsewhere has no say in it. */
+function namesLoopbackUser(): AmqpError {
+  return new AmqpError(ReplyCode.AccessRefused, `login was refused: the token names user '${LOOPBACK_USER}', who may not log in by token`, {
+    hint: `a token of another user; '${LOOPBACK_USER}' logs in with its password, from localhost`,
+    path: '/password',
+  });
 }
 
 function loopbackOnly(): AmqpError {

@@ -188,16 +188,15 @@ export const handlers: Handlers = {
     reply.ok({});
   },
 
-  stats: ({ session, context: { broker } }, { queues }, reply) => reply.ok(broker.sample(globMatcher(queues), session.vhost.name)),
+  stats: ({ session }, { queues }, reply) => reply.ok(session.sample(globMatcher(queues))),
   'stats.open': (peer, { handle, queues, everyMs }, reply) => {
-    const { handles, broker, clock } = peer.context;
+    const { handles, clock } = peer.context;
     handles.checkFree(handle);
+    const match = globMatcher(queues);
     const feed = new StatsFeed({
-      broker,
       clock,
-      vhost: peer.session.vhost.name,
       everyMs,
-      match: globMatcher(queues),
+      sample: () => peer.session.sample(match),
       writable: () => peer.writable(),
       send: (sample) => peer.event({ event: 'stats', handle, ...sample }),
     });

@@ -4,15 +4,13 @@
 // Refuses: history. A dashboard keeps what it wants to draw.
 
 import type { BrokerSample, QueueSample, Sample } from '../../shared/protocol/control.ts';
-import type { Broker } from '../broker/broker.ts';
 import type { Clock, Timer } from '../ports.ts';
 
 export interface StatsFeedOptions {
-  readonly broker: Broker;
   readonly clock: Clock;
-  readonly vhost: string;
   readonly everyMs: number;
-  readonly match: (queue: string) => boolean;
+  /** What its session may see now. */
+  readonly sample: () => Sample;
   /** Whether the peer can take one now. */
   readonly writable: () => boolean;
   readonly send: (sample: Sample) => void;
@@ -25,7 +23,7 @@ export class StatsFeed {
 
   constructor(options: StatsFeedOptions) {
     this.#options = options;
-    this.#previous = options.broker.sample(options.match, options.vhost);
+    this.#previous = options.sample();
     this.#timer = this.#next();
   }
 
@@ -42,9 +40,9 @@ export class StatsFeed {
   }
 
   #tick(): void {
-    const { broker, match, vhost, writable, send } = this.#options;
+    const { writable, send } = this.#options;
     if (!writable()) return;
-    const sample = broker.sample(match, vhost);
+    const sample = this.#options.sample();
     send(withRates(sample, this.#previous));
     this.#previous = sample;
   }
@@ -53,7 +51,8 @@ export class StatsFeed {
 /** `sample` with the rates since `previous`. */
 export function withRates(sample: Sample, previous: Sample): Sample {
   const seconds = Math.max(0.001, (sample.at - previous.at) / 1000);
-  const rate = (now: number, before: number): number => Math.round(((now - before) / seconds) * 100) / 100;
+  // What is summed over the queues that a session sees falls when one of them goes.
+  const rate = (now: number, before: number): number => Math.max(0, Math.round(((now - before) / seconds) * 100) / 100);
   const before = new Map(previous.queues.map((queue) => [queue.number, queue]));
   const queues = sample.queues.map((queue): QueueSample => {
     const { published, delivered, acked } = queue.counts;

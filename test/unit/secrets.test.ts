@@ -239,6 +239,40 @@ test('users are made, changed and listed without their passwords; a hash is for 
   expect(ears.text).toContain(HASH); // the exception is one
 });
 
+test('what a definitions file would do is said without the secrets in it, and kept and exported with them', async () => {
+  const { words, environment, password } = surroundings();
+  const { started, ports } = await start(words, environment);
+  const administrator = `Basic ${btoa(`ops:${password}`)}`;
+  const file = (round: number): string => {
+    const plant = (name: string): string => ears.plant(`${name}, round ${round}`, `planted-${name.replace(/\W/g, '-')}-${round}`);
+    const value = {
+      'src-uri': `amqp://me:${plant('a password in an address')}@one.example:5672/%2F?password=${plant('a parameter of an address')}`,
+      'dest-uri': ['amqp://two.example:5672', `amqps://me:${plant('a password in a list')}/with@slash@three.example`],
+      tls: { keyPassphrase: plant('a passphrase'), client_secret: [plant('a secret in a list')] },
+      'api-key': plant('a key'),
+    };
+    return JSON.stringify({
+      users: [{ name: 'carol', password_hash: ears.plant('a hash', HASH), tags: [] }],
+      parameters: [{ vhost: '/', component: 'shovel', name: 's', value }],
+      global_parameters: [{ name: 'g', value: { token: plant('a token of a parameter') } }],
+      queues: [{ vhost: '/', name: 'q', durable: true, auto_delete: false, arguments: { 'x-secret': plant('an argument') } }],
+    });
+  };
+  for (const round of [1, 2]) {
+    expect(await ask(ports, 'POST', '/api/definitions?plan=true', administrator, file(round))).toBe(200);
+    if (round === 1) expect(await ask(ports, 'POST', '/api/definitions', administrator, file(round))).toBe(204);
+  }
+  expect(await ask(ports, 'POST', '/api/definitions?plan=true&prune=true', administrator, '{"parameters":[],"global_parameters":[]}')).toBe(
+    200,
+  );
+  for (const shown of ['amqp://me:***@one.example:5672/%2F?password=***', 'amqp://two.example:5672', '(changed)'])
+    expect(ears.text).toContain(shown);
+  const kept = await fetch(`http://127.0.0.1:${ports.http}/api/definitions`, { headers: { authorization: administrator } });
+  expect(await kept.text()).toContain('amqp://me:planted-a-password-in-an-address-1@one.example');
+  await stop(started);
+  expect(ears.leaks()).toEqual([]);
+});
+
 describe('the command line', () => {
   test('config print, check and explain leave secrets out, and complaints do not repeat them', async () => {
     const { words, environment } = surroundings();

@@ -1,7 +1,7 @@
 // What has to be done so that a broker has what a definitions file asks for: a difference, as data.
 // Always: (1) what is equal is in no step, so a second import plans nothing; (2) a queue or an exchange that is there with other properties is a conflict, with the
 // text of RabbitMQ's 406, for neither can be changed; (3) whatever can be known to fail is known here, before anything is done; (4) what is only in the broker is deleted
-// where that was asked for, of the kinds the file speaks of, but never who asks, and never the last administrator; (5) no step shows a password's hash.
+// where that was asked for, of the kinds the file speaks of, but never who asks, and never the last administrator; (5) no step shows a password's hash, or a secret (masking.ts).
 // Refuses: to change anything (apply.ts does).
 
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
@@ -21,7 +21,7 @@ export interface Step {
   readonly key: readonly string[];
   /** For people. */
   readonly name: string;
-  /** For people too: no hash is in them. */
+  /** For people too: no hash and no secret is in them. */
   readonly from?: JsonObject;
   readonly to?: JsonObject;
   readonly why?: string;
@@ -168,7 +168,7 @@ function stepFor(thing: Thing, had: Thing | undefined, world: World): Step | und
 
 function lockedStep(thing: Thing): Step {
   const [vhost = '', queue = ''] = thing.key;
-  return conflict({ ...place(thing), to: thing.value }, resourceLocked({ queue, vhost }));
+  return conflict({ ...place(thing), to: shown(thing) }, resourceLocked({ queue, vhost }));
 }
 
 /** What a vhost or a queue cannot hold beside what it has is refused. */

@@ -4,6 +4,7 @@
 // Refuses: to know brokers (from-broker.ts, apply.ts) and files (from-json.ts, to-json.ts).
 
 import type { Json, JsonObject } from '../../../shared/protocol/control.ts';
+import { masked } from './masking.ts';
 
 export const KINDS = [
   'vhost', // name
@@ -58,9 +59,9 @@ export function parentsOf({ kind, key }: Pick<Thing, 'kind' | 'key'>): string[] 
   return [vhost];
 }
 
-/** As others may see it: a user's hash is never shown, only whether it is another one than `before`. */
+/** As others may see it: a user's hash and other secrets are never shown, only whether they are others than `before`. */
 export function shown({ kind, value }: Pick<Thing, 'kind' | 'value'>, before?: JsonObject): JsonObject {
-  if (kind !== 'user') return value;
+  if (kind !== 'user') return masked(value, before);
   const { passwordHash, hashingAlgorithm: _, ...others } = value;
   if (before === undefined) return { ...others, password: passwordHash === '' ? 'none' : 'set' };
   return passwordHash === before['passwordHash'] ? others : { ...others, password: passwordHash === '' ? 'cleared' : 'changed' };

@@ -1,7 +1,8 @@
 // What runs: overview, the node, connections, channels, consumers.
-// Always: who is tagged monitoring or administrator sees every connection, others their own (RabbitMQ).
+// Always: who is tagged monitoring or administrator sees every connection, others their own; an administrator closes any, others their own (RabbitMQ).
 // Refuses: history; counts are of now.
 
+import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { ConnectionView } from '../../broker/connections.ts';
 import type { Session } from '../../broker/session.ts';
 import { addCounters, COUNTERS, readCounters } from '../../broker/traffic.ts';
@@ -191,6 +192,24 @@ const listConnections = (call: Call, views = visibleConnections(call)): unknown 
 const listChannels = (call: Call, things = channels(call)): unknown => list({ things, nameOf: channelName, show: showChannel }, call);
 
 const ofUser = (call: Call): ConnectionView[] => visibleConnections(call).filter(({ account }) => account.name === call.path['user']);
+
+/** Throws 401 unless they are the caller's own, or it is an administrator: monitoring sees the connections of others, and closes none (RabbitMQ 3.10.8). */
+function checkMayEnd({ account }: Call, user: string | undefined): void {
+  if (user === account.name || account.tags.has('administrator')) return;
+  throw new AmqpError(ReplyCode.AccessRefused, 'User not authorised to access object', {
+    hint: 'administrators close the connections of others',
+  });
+}
+
+function end(call: Call): void {
+  const view = connectionAt(call);
+  checkMayEnd(call, view.account.name);
+  view.end(reasonOf(call));
+}
+function endOfUser(call: Call): void {
+  checkMayEnd(call, call.path['user']);
+  for (const view of ofUser(call)) view.end(reasonOf(call));
+}
 const reasonOf = ({ headers }: Call): string => headers.get('x-reason') ?? 'Closed via management plugin';
 
 function inVhost(call: Call): ConnectionView[] {
@@ -249,7 +268,7 @@ export const operationRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/api/connections/{name}',
     summary: 'Closes a connection with 320; the header X-Reason says why',
-    handle: (call) => connectionAt(call).end(reasonOf(call)),
+    handle: end,
   },
   {
     ...management,
@@ -272,9 +291,7 @@ export const operationRoutes: readonly Route[] = [
     method: 'DELETE',
     path: '/api/connections/username/{user}',
     summary: 'Closes the connections of a user with 320; the header X-Reason says why',
-    handle: (call) => {
-      for (const view of ofUser(call)) view.end(reasonOf(call));
-    },
+    handle: endOfUser,
   },
   { ...management, path: '/api/channels', summary: 'Lists channels', handle: (call) => listChannels(call) },
   {

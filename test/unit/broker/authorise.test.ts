@@ -4,9 +4,10 @@ import { describe, expect, test } from 'vitest';
 import { authorise, NEEDED, type Operation, requireTag } from '../../../server/broker/authorise.ts';
 import type { Account } from '../../../server/broker/login.ts';
 import { Discipline } from '../../../server/broker/publisher.ts';
-import { compile, escapeExpression, expandVariables, PatternRights, type Patterns } from '../../../server/broker/rights.ts';
+import { compile, escapeExpression, expandVariables, PatternRights, type Patterns, type Rights } from '../../../server/broker/rights.ts';
 import { RouteCache } from '../../../server/broker/route-cache.ts';
 import { Content, encodeContent } from '../../../shared/content.ts';
+import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import { Engine, type Peer } from '../../support/engine.ts';
 import { RecordingSink } from '../../support/recording-sink.ts';
 
@@ -73,6 +74,11 @@ const ASKED: { readonly [Name in Operation]: (engine: Engine, peer: Peer) => voi
   'basic.consume': (engine, peer) => void engine.consume(peer, 'q'),
   'basic.get': (_engine, { session }) => session.get('q', false, () => undefined),
   'tap.open': (_engine, { session }) => void session.openTap(3, 'x', '#', new Map(), 10),
+  stats: (_engine, { session }) => {
+    if (session.sample(() => true).queues.length > 0) return;
+    // a sample leaves out what it may not show: that is how it refuses
+    throw new AmqpError(ReplyCode.AccessRefused, "access to queue 'q' in vhost '/' refused for user 'alice'");
+  },
 };
 /** Publishes, and answers what it is refused for. */
 function publishing(engine: Engine, peer: Peer): (exchange: string, key: string, headers?: Record<string, string[]>) => string | undefined {
@@ -127,6 +133,7 @@ describe('a user who has all rights but one that is needed', () => {
     const { engine, peer } = engineWith({ ...NONE, [right]: '^[qx]$' });
     expect(() => ASKED['queue.inspect'](engine, peer)).not.toThrow();
     expect(() => ASKED['exchange.inspect'](engine, peer)).not.toThrow();
+    expect(() => ASKED.stats(engine, peer)).not.toThrow();
   });
 });
 
@@ -189,6 +196,76 @@ describe('rights are live', () => {
     expect(() => engine.publish({ ...peer, publisher }, 'x', 'k', 'body')).toThrow(
       "access to exchange 'x' in vhost '/' refused for user 'alice'",
     );
+  });
+});
+
+describe('a sample', () => {
+  const namesIn = ({ session }: Peer, match: (queue: string) => boolean = () => true): string[] =>
+    session.sample(match).queues.map(({ queue }) => queue);
+
+  test('shows the queues that may be inspected, and counts those alone, and the exchanges and connections that are its own', () => {
+    const { engine, peer } = engineWith({ configure: '', write: '^mine', read: '' });
+    const admin = engine.connect();
+    for (const name of ['mine.1', 'mine.2', 'theirs']) engine.declare(admin, name);
+    for (const name of ['mine.1', 'theirs', 'theirs', 'nowhere']) engine.publish(admin, '', name, 'four');
+    engine.time.settle();
+    const { broker, queues } = peer.session.sample((name) => name !== 'mine.2');
+    expect(queues.map(({ queue, ready }) => [queue, ready])).toEqual([['mine.1', 1]]);
+    const { bytes } = broker;
+    expect(broker).toEqual({ connections: 0, queues: 2, exchanges: 0, published: 1, unroutable: 0, messages: 1, bytes });
+    expect(bytes).toBe(queues[0]?.readyBytes);
+    expect(admin.session.sample(() => false)).toMatchObject({
+      broker: { queues: 4, exchanges: 10, published: 4, unroutable: 1, messages: 3 },
+      queues: [],
+    });
+  });
+
+  test.each(['monitoring', 'administrator'])('has the numbers of all for who is tagged %s, and no queue without a right on it', (tag) => {
+    const { engine, peer } = engineWith(NONE);
+    engine.broker.users.put('alice', { passwordHash: '', hashingAlgorithm: '', tags: [tag] });
+    engine.publish(engine.connect(), '', 'q', 'body');
+    engine.time.settle();
+    expect(peer.session.sample(() => true)).toMatchObject({ broker: { queues: 1, published: 1, messages: 1 }, queues: [] });
+  });
+
+  test('asks about each queue once, until the rights change', () => {
+    const { engine } = engineWith(NONE);
+    const admin = engine.connect();
+    for (let n = 0; n < 20; n++) engine.declare(admin, `mine.${n}`);
+    let [asked, version] = [0, 1];
+    const rights: Rights = {
+      get version() {
+        return version;
+      },
+      may: (_right, name) => {
+        asked++;
+        return version === 1 && name.startsWith('mine');
+      },
+      limitsKeys: () => false,
+      mayRoute: () => true,
+    };
+    const account: Account = { name: 'bob', tags: new Set(), rights: () => rights, limits: { maxConnections: -1, maxChannels: -1 } };
+    const session = engine.broker.openSession(new RecordingSink(), { account, vhost: '/', name: 'bob' });
+    const peer = { ...admin, session };
+    expect(namesIn(peer)).toHaveLength(20);
+    const first = asked;
+    expect(namesIn(peer)).toHaveLength(20);
+    expect(asked).toBe(first);
+    engine.declare(admin, 'mine.new');
+    expect(namesIn(peer)).toHaveLength(21);
+    version++;
+    expect(namesIn(peer)).toEqual([]);
+  });
+
+  test('shows nothing more to a user whose permissions, or who, is gone', () => {
+    const { engine, peer } = engineWith(ALL);
+    expect(namesIn(peer)).toEqual(['q']);
+    engine.broker.users.setPermissions('alice', '/', NONE);
+    expect(namesIn(peer)).toEqual([]);
+    engine.broker.users.setPermissions('alice', '/', ALL);
+    expect(namesIn(peer)).toEqual(['q']);
+    engine.broker.users.delete('alice');
+    expect(namesIn(peer)).toEqual([]);
   });
 });
 

@@ -6,7 +6,8 @@ import { createApi } from '../../../server/http/api.ts';
 import type { RateSource } from '../../../server/http/route.ts';
 import { routes } from '../../../server/http/routes/routes.ts';
 import { type FieldValue, Typed } from '../../../shared/amqp/table.ts';
-import { ApiServer, HERE } from '../../support/api-server.ts';
+import { AmqpPeer } from '../../support/amqp-peer.ts';
+import { ApiServer, HERE, rightsWithout } from '../../support/api-server.ts';
 
 let server: ApiServer;
 beforeEach(() => {
@@ -42,6 +43,40 @@ test('a token takes the place of name and password', async () => {
   server = new ApiServer({ login });
   const { body } = await server.ask('GET', '/api/whoami', '', undefined, { authorization: 'Bearer a.b-c.d_e' });
   expect([asked, body]).toEqual([[['', 'a.b-c.d_e']], { name: 'somebody', tags: ['administrator'] }]);
+});
+
+describe('closing a connection', () => {
+  function open(): AmqpPeer {
+    server.tagged('guest', ['management'], rightsWithout());
+    server.tagged('watcher', ['monitoring'], rightsWithout());
+    server.tagged('other', ['management'], rightsWithout());
+    return AmqpPeer.open(server.engine);
+  }
+  const ofGuest = '/api/connections/username/guest';
+
+  // Each answer but those that say otherwise is RabbitMQ 3.10.8's.
+  test.each([
+    ['watcher', '/api/connections/peer', 401],
+    ['watcher', ofGuest, 401], // RabbitMQ: 500, and it stays open
+    ['other', '/api/connections/peer', 404], // RabbitMQ: 401; here it is not told that there is one
+    ['other', ofGuest, 401], // RabbitMQ: 500, and it stays open
+  ])('%s may not DELETE %s of another user: %i', async (user, path, status) => {
+    const peer = open();
+    expect((await server.ask('DELETE', path, user)).status).toBe(status);
+    expect([peer.isEnded, peer.names()]).toEqual([false, []]);
+    expect((await server.ask('GET', '/api/connections/peer', 'watcher')).body).toMatchObject({ user: 'guest' });
+  });
+
+  test.each([
+    ['guest', '/api/connections/peer'],
+    ['guest', ofGuest],
+    ['admin', '/api/connections/peer'],
+    ['admin', ofGuest],
+  ])('%s may DELETE %s', async (user, path) => {
+    const peer = open();
+    expect((await server.ask('DELETE', path, user)).status).toBe(204);
+    expect(peer.names()).toEqual(['0 connection.close']);
+  });
 });
 
 describe('bad requests', () => {
