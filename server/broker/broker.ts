@@ -64,8 +64,8 @@ export class Broker implements LogListener {
   readonly queueNumbers = new QueueNumbers((definition) => this.#define(definition));
   readonly hiddenQueues = new HiddenQueues(this);
   readonly records = new Records((definition) => this.#define(definition));
-  readonly users = new Users(this.records);
-  readonly policies = new Policies(this.records, (name) => this.vhosts.get(name));
+  readonly users: Users;
+  readonly policies: Policies;
   readonly deadLetterCycles: DeadLetterCycles;
   readonly vhosts: Vhosts;
   readonly connections: Connections;
@@ -101,6 +101,8 @@ export class Broker implements LogListener {
     this.log = options.log;
     this.clock = options.clock;
     this.notices = options.notices;
+    this.users = new Users(this.records, options.notices);
+    this.policies = new Policies(this.records, options.notices, (name) => this.vhosts.get(name));
     this.limits = options.limits;
     this.#random = options.random;
     this.#turns = options.turns;

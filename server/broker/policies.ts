@@ -3,16 +3,17 @@
 // with one operator policy; (2) a change shows at once in every queue and exchange of the vhost whose effective policy it changes, and in no other; (3)
 // each is a record, checked before it is put.
 // Refuses: to say what a definition means (policy-definition.ts) or to carry it out (queue.ts, exchange.ts). A `glob` may stand for the pattern, which
-// RabbitMQ does not have. RabbitMQ differs: patterns are Perl's there, JavaScript's here; among equals any may hold.
+// RabbitMQ does not have. RabbitMQ differs: among equals any may hold; what perl-pattern.ts refuses is taken there.
 
 import { AmqpError, ReplyCode, replyName } from '../../shared/error.ts';
 import { globMatcher } from '../../shared/glob.ts';
 import type { Json, JsonObject } from '../../shared/protocol/control.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
+import type { Notices } from '../ports.ts';
 import type { Destination } from './exchange.ts';
 import { checkDefinition, type EffectivePolicy, invalid, mergeDefinitions, NO_POLICY } from './policy-definition.ts';
 import type { RecordKey, Records } from './records.ts';
-import { compile } from './rights.ts';
+import { compile, recall, type Unreadable, unreadableNotice } from './rights.ts';
 import type { Vhost } from './vhost.ts';
 
 /** The kinds of their records. */
@@ -42,12 +43,14 @@ interface Policy extends NamedPolicy {
 
 export class Policies {
   readonly #records: Records;
+  readonly #notices: Notices;
   readonly #vhost: (name: string) => Vhost | undefined;
   /** By vhost, in the order in which they are asked. */
   readonly #lists: { readonly [Kind in PolicyKind]: Map<string, readonly Policy[]> } = { policy: new Map(), 'operator-policy': new Map() };
 
-  constructor(records: Records, vhost: (name: string) => Vhost | undefined) {
+  constructor(records: Records, notices: Notices, vhost: (name: string) => Vhost | undefined) {
     this.#records = records;
+    this.#notices = notices;
     this.#vhost = vhost;
     for (const kind of ['policy', 'operator-policy'] as const) records.watch(kind, (key, value) => this.#changed(kind, key, value));
   }
@@ -98,7 +101,7 @@ export class Policies {
 
   #changed(kind: PolicyKind, [vhostName = '', name = '']: RecordKey, value: JsonObject | undefined): void {
     const others = this.#lists[kind].get(vhostName)?.filter((policy) => policy.name !== name) ?? [];
-    const all = value === undefined ? others : [...others, toPolicy(vhostName, name, value)].sort(compare);
+    const all = value === undefined ? others : [...others, toPolicy(vhostName, name, value, this.#notices)].sort(compare);
     if (all.length === 0) this.#lists[kind].delete(vhostName);
     else this.#lists[kind].set(vhostName, all);
     const vhost = this.#vhost(vhostName);
@@ -150,10 +153,11 @@ function matcherOf(pattern: string, glob: string | undefined): (name: string) =>
   }
 }
 
-/** A record that was checked when it was put. */
-function toPolicy(vhost: string, name: string, value: JsonObject): Policy {
+/** A record that was checked when it was put, by the rules of then. */
+function toPolicy(vhost: string, name: string, value: JsonObject, notices: Notices): Policy {
   const { pattern, glob, priority, definition } = value;
   const record = { pattern: text(pattern), glob: glob === undefined ? undefined : text(glob) };
+  const unreadable = unreadableNotice(notices, `policy '${name}' in vhost '${vhost}' applies to nothing`, { policy: name, vhost });
   return {
     vhost,
     name,
@@ -161,8 +165,13 @@ function toPolicy(vhost: string, name: string, value: JsonObject): Policy {
     'apply-to': APPLY_TO.find((each) => each === value['apply-to']) ?? 'all',
     priority: typeof priority === 'number' ? priority : 0,
     definition: isObject(definition) ? definition : {},
-    matches: matcherOf(record.pattern, record.glob),
+    matches: record.glob === undefined ? keptMatcher(record.pattern, unreadable) : globMatcher(record.glob, '/glob'),
   };
+}
+
+function keptMatcher(pattern: string, unreadable: Unreadable): (name: string) => boolean {
+  const expression = recall(pattern, {}, unreadable);
+  return (name) => expression?.test(name) ?? false;
 }
 
 function appliesTo(applyTo: ApplyTo, { kind, type }: { readonly kind: 'queue' | 'exchange'; readonly type: string }): boolean {

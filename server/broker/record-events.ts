@@ -7,6 +7,7 @@ import { AmqpError } from '../../shared/error.ts';
 import type { JsonObject } from '../../shared/protocol/control.ts';
 import { tableFromJson } from '../../shared/protocol/json.ts';
 import type { Events } from './events.ts';
+import { isMadeOf } from './imported-hash.ts';
 import { RECORD_KINDS, type RecordKey, type RecordKind, type Records } from './records.ts';
 
 export class RecordEvents {
@@ -34,7 +35,7 @@ export class RecordEvents {
     switch (kind) {
       case 'user':
         if (before === undefined) emit('user.created', { name: first });
-        if (before !== undefined && before['passwordHash'] !== value['passwordHash'])
+        if (before !== undefined && before['passwordHash'] !== value['passwordHash'] && !isMadeOf(value, before))
           emit(value['passwordHash'] === '' ? 'user.password.cleared' : 'user.password.changed', { name: first });
         if (JSON.stringify(before?.['tags'] ?? []) !== JSON.stringify(value['tags']))
           emit('user.tags.set', { name: first, tags: fields['tags'] ?? [] });
@@ -107,7 +108,7 @@ export class RecordEvents {
  * deeper than a header table may be: the record is kept already, and an event is no reason to refuse it.
  */
 function fieldsOf(value: JsonObject): Readonly<Record<string, FieldValue>> {
-  const { passwordHash: _, ...shown } = value;
+  const { passwordHash: _hash, importedTag: _tag, ...shown } = value;
   try {
     return Object.fromEntries(tableFromJson(shown));
   } catch (error) {

@@ -1,11 +1,14 @@
 // What one user may do in one vhost: patterns over names for configure, write and read, and over routing keys for single exchanges.
-// Always: (1) an empty pattern matches nothing; any other is a regular expression that is searched for, not anchored, as in RabbitMQ; (2) the default
+// Always: (1) an empty pattern matches nothing; any other is a regular expression of Perl's that is searched for, not anchored, as in RabbitMQ; (2) the default
 // exchange goes by the name amq.default (RabbitMQ); (3) what {username} and {vhost} stand for is escaped, so it matches itself alone;
 // (4) rights are live: `version` grows with each change, and whoever remembers an answer remembers the version with it.
-// Refuses: to say no in words (authorise.ts does), patterns above PATTERN_LENGTH_MAX, and those that could hold the broker up (expression-cost.ts).
+// Refuses: to say no in words (authorise.ts does), patterns above PATTERN_LENGTH_MAX, those that could hold the broker up (expression-cost.ts), and those
+// that mean something else here than in RabbitMQ (perl-pattern.ts); one of these that is kept already matches nothing.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import type { Notices } from '../ports.ts';
 import { excessOf } from './expression-cost.ts';
+import { javaScriptOf, PatternError } from './perl-pattern.ts';
 
 export type Right = 'configure' | 'write' | 'read';
 export const RIGHTS: readonly Right[] = ['configure', 'write', 'read'];
@@ -58,22 +61,22 @@ export class PatternRights implements Rights {
     return this.#patterns !== undefined;
   }
 
-  /** Throws 406 for a pattern that is no regular expression. undefined: nothing is allowed. */
-  grant(patterns: Patterns | undefined): void {
+  /** undefined: nothing is allowed. Throws 406 for a pattern that is refused, unless `unreadable` hears of it: then that one allows nothing. */
+  grant(patterns: Patterns | undefined, unreadable?: Unreadable): void {
     this.#patterns = patterns && {
-      configure: new NamePattern(patterns.configure),
-      write: new NamePattern(patterns.write),
-      read: new NamePattern(patterns.read),
+      configure: new NamePattern(patterns.configure, {}, unreadable),
+      write: new NamePattern(patterns.write, {}, unreadable),
+      read: new NamePattern(patterns.read, {}, unreadable),
     };
     this.version++;
   }
 
-  limitTopics(exchange: string, patterns: TopicPatterns | undefined): void {
+  limitTopics(exchange: string, patterns: TopicPatterns | undefined, unreadable?: Unreadable): void {
     if (patterns === undefined) this.#topics.delete(exchange);
     else
       this.#topics.set(exchange, {
-        write: new NamePattern(patterns.write, this.#variables),
-        read: new NamePattern(patterns.read, this.#variables),
+        write: new NamePattern(patterns.write, this.#variables, unreadable),
+        read: new NamePattern(patterns.read, this.#variables, unreadable),
       });
     this.version++;
   }
@@ -91,15 +94,28 @@ export class PatternRights implements Rights {
   }
 }
 
+/** Hears of a pattern that a record has and that is refused, which then matches nothing. */
+export type Unreadable = (error: AmqpError) => void;
+
+/** Says so to operators. `what`: that has come to nothing by it. */
+export function unreadableNotice(notices: Notices, what: string, fields: Readonly<Record<string, string>>): Unreadable {
+  return ({ message }) => {
+    const text = `${what}: ${message.replace(/^[A-Z_]+ - /, '')}`;
+    notices.notice({ kind: 'pattern.unreadable', severity: 'warn', text, fields });
+  };
+}
+
 /** One pattern, and its last answers. */
 export class NamePattern {
   readonly #expression: RegExp | undefined;
   readonly #matchesAll: boolean;
   readonly #answers = new Map<string, boolean>();
 
-  constructor(pattern: string, variables: Readonly<Record<string, string>> = {}) {
-    this.#matchesAll = pattern === '.*' || pattern === '^.*$' || pattern === '^.*';
-    this.#expression = pattern === '' ? undefined : compile(pattern, variables);
+  /** Throws 406 for a pattern that is refused, where nobody wants to hear of it. */
+  constructor(pattern: string, variables: Readonly<Record<string, string>> = {}, unreadable?: Unreadable) {
+    this.#matchesAll = pattern === '.*' || pattern === '^.*';
+    this.#expression =
+      pattern === '' ? undefined : unreadable === undefined ? compile(pattern, variables) : recall(pattern, variables, unreadable);
   }
 
   matches(name: string): boolean {
@@ -114,38 +130,33 @@ export class NamePattern {
   }
 }
 
-/** Throws 406 for what is no regular expression once it has its `variables`: whoever takes a pattern asks with those it is going to get. */
-export function compile(pattern: string, variables: Readonly<Record<string, string>> = {}): RegExp {
-  const refuse = (why: string): AmqpError =>
-    new AmqpError(ReplyCode.PreconditionFailed, `invalid regular expression '${pattern.slice(0, 64)}': ${why}`, {
-      hint: "a regular expression such as '^orders\\.', '.*' for everything, '' for nothing",
-    });
-  if (pattern.length > PATTERN_LENGTH_MAX) throw refuse(`longer than ${PATTERN_LENGTH_MAX} characters`);
-  const source = expandVariables(pattern, variables);
-  let expression: RegExp;
+/** The expression of a pattern that is kept already, by rules that may have been others. undefined: it is refused now, and matches nothing. */
+export function recall(pattern: string, variables: Readonly<Record<string, string>>, unreadable: Unreadable): RegExp | undefined {
   try {
-    expression = new RegExp(source);
+    return compile(pattern, variables);
   } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw refuse(error.message.replace(/^Invalid regular expression: /, ''));
+    if (!(error instanceof AmqpError)) throw error;
+    unreadable(error);
+    return undefined;
   }
-  const excess = excessOf(source);
+}
+
+/** Throws 406 for what is refused once it has its `variables`: whoever takes a pattern asks with those it is going to get. */
+export function compile(pattern: string, variables: Readonly<Record<string, string>> = {}): RegExp {
+  const refuse = (why: string, hint = "a regular expression such as '^orders\\.', '.*' for everything, '' for nothing"): AmqpError =>
+    new AmqpError(ReplyCode.PreconditionFailed, `invalid regular expression '${pattern.slice(0, 64)}': ${why}`, { hint });
+  if (pattern.length > PATTERN_LENGTH_MAX) throw refuse(`longer than ${PATTERN_LENGTH_MAX} characters`);
+  let expression: RegExp;
+  let excess: string | undefined;
+  try {
+    const source = javaScriptOf(pattern, variables);
+    expression = new RegExp(source);
+    excess = excessOf(source);
+  } catch (error) {
+    if (error instanceof PatternError) throw refuse(`${error.message}: ${error.hint}`, error.hint);
+    if (!(error instanceof SyntaxError)) throw error;
+    throw refuse(error.message.replace(/^Invalid regular expression: .*\/[a-z]*: /s, ''));
+  }
   if (excess !== undefined) throw refuse(excess);
   return expression;
-}
-
-/** Puts values for {names} into a pattern so that each matches only itself. */
-export function expandVariables(pattern: string, variables: Readonly<Record<string, string>>): string {
-  return pattern.replace(/\{(\w+)\}/g, (whole, name: string) => {
-    const value = Object.hasOwn(variables, name) ? variables[name] : undefined;
-    return value === undefined ? whole : escapeExpression(value);
-  });
-}
-
-/** `text` as a regular expression that matches it alone, wherever it is put (in a character class too). */
-export function escapeExpression(text: string): string {
-  return text.replace(
-    /[\\^$.*+?()[\]{}|/,:;<>=!#&%@~`'"\s-]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
 }

@@ -5,9 +5,10 @@
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { JsonObject } from '../../shared/protocol/control.ts';
+import type { Notices } from '../ports.ts';
 import { type Account, type AccountLimits, NO_LIMITS } from './login.ts';
 import type { Records } from './records.ts';
-import { compile, PatternRights, type Patterns, type Rights, type TopicPatterns } from './rights.ts';
+import { compile, PatternRights, type Patterns, type Rights, type TopicPatterns, type Unreadable, unreadableNotice } from './rights.ts';
 
 /** A user as it is kept. The names are RabbitMQ's. */
 export interface UserRecord {
@@ -16,26 +17,30 @@ export interface UserRecord {
   /** `rabbit_password_hashing_sha256`, `_sha512`, or ours: `leveret_scrypt`. */
   readonly hashingAlgorithm: string;
   readonly tags: readonly string[];
+  /** Of the imported hash that this one was made of at a login (imported-hash.ts); a new password forgets it. */
+  readonly importedTag?: string;
 }
 
 export class Users {
   readonly #records: Records;
   readonly #accounts = new Map<string, UserAccount>();
 
-  constructor(records: Records) {
+  constructor(records: Records, notices: Notices) {
     this.#records = records;
+    const unreadable = (user: string, vhost: string): Unreadable =>
+      unreadableNotice(notices, `a permission of user '${user}' in vhost '${vhost}' allows nothing`, { user, vhost });
     records.watch('user', ([name = ''], value) => this.#changed(name, value));
     records.watch('permission', ([vhost = '', user = ''], value) =>
       this.#accounts
         .get(user)
         ?.rightsIn(vhost)
-        .grant(value && patternsOf(value)),
+        .grant(value && patternsOf(value), unreadable(user, vhost)),
     );
     records.watch('topic-permission', ([vhost = '', user = '', exchange = ''], value) =>
       this.#accounts
         .get(user)
         ?.rightsIn(vhost)
-        .limitTopics(exchange, value && { write: text(value, 'write'), read: text(value, 'read') }),
+        .limitTopics(exchange, value && { write: text(value, 'write'), read: text(value, 'read') }, unreadable(user, vhost)),
     );
     records.watch('user-limits', ([user = ''], value) => this.#accounts.get(user)?.limit(value));
   }
@@ -53,9 +58,14 @@ export class Users {
     return this.#accounts.get(name)?.record;
   }
 
-  put(name: string, { passwordHash, hashingAlgorithm, tags }: UserRecord): void {
+  put(name: string, { passwordHash, hashingAlgorithm, tags, importedTag }: UserRecord): void {
     if (name === '' || name.length > 255) throw new AmqpError(ReplyCode.PreconditionFailed, 'a user name has 1 to 255 characters');
-    this.#records.put('user', [name], { passwordHash, hashingAlgorithm, tags: [...tags] });
+    this.#records.put('user', [name], {
+      passwordHash,
+      hashingAlgorithm,
+      tags: [...tags],
+      ...(importedTag === undefined ? {} : { importedTag }),
+    });
   }
 
   /** Deleting who is not there is done already; answers whether they were. */
@@ -100,7 +110,13 @@ export class Users {
       return;
     }
     const tags = Array.isArray(value['tags']) ? value['tags'].map(String) : [];
-    const record = { passwordHash: text(value, 'passwordHash'), hashingAlgorithm: text(value, 'hashingAlgorithm'), tags };
+    const importedTag = value['importedTag'];
+    const record = {
+      passwordHash: text(value, 'passwordHash'),
+      hashingAlgorithm: text(value, 'hashingAlgorithm'),
+      tags,
+      ...(typeof importedTag === 'string' ? { importedTag } : {}),
+    };
     if (account !== undefined) account.change(record);
     else this.#accounts.set(name, new UserAccount(name, record));
   }

@@ -12,9 +12,9 @@ const search = new Script('const expression = new RegExp(source); names.map((nam
 
 /** For each name whether `pattern` is found in it. */
 export function searchNames(pattern: string, names: readonly string[]): readonly unknown[] {
-  compile(pattern); // the same limits and the same words as for permissions
+  const { source } = compile(pattern); // the same language, limits and words as for permissions
   try {
-    const found: unknown = search.runInContext(createContext({ source: pattern, names }), { timeout: SEARCH_MS_MAX });
+    const found: unknown = search.runInContext(createContext({ source, names }), { timeout: SEARCH_MS_MAX });
     return Array.isArray(found) ? found : [];
   } catch {
     throw badRequest(`the expression '${pattern}' takes too long`, 'search for a part of the name: leave use_regex out');

@@ -1,11 +1,12 @@
 // Who logs in: users of the broker by password, by client certificate or by token.
 // Always: (1) a wrong name costs what a wrong password costs, and is answered alike; (2) what was right is remembered for VERIFIED_MS, as a keyed digest and
 // for the very record it was right for, so a change of the password is a change at once; (3) guest is for peers on loopback only, as in RabbitMQ, and by password or certificate: no token names it;
-// (4) a hash that came from RabbitMQ becomes one of ours at its first good login.
+// (4) a hash that came from RabbitMQ becomes one of ours at its first good login, and nobody is told: it is the same password.
 // Refuses: to keep a password: of the configured one too it keeps a digest under a key that dies with the process.
 
 import { createHmac, randomBytes } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { importedTagOf } from '../broker/imported-hash.ts';
 import type { Account, Login, Remote } from '../broker/login.ts';
 import type { UserRecord, Users } from '../broker/users.ts';
 import type { Clock } from '../ports.ts';
@@ -136,7 +137,7 @@ export class Authenticator implements Login {
     try {
       const hash = await this.#passwords.hash(password);
       if (this.#users.record(user) !== record) return;
-      this.#users.put(user, { ...record, ...hash });
+      this.#users.put(user, { ...hash, tags: record.tags, importedTag: importedTagOf(record) });
       const changed = this.#users.record(user);
       if (changed !== undefined) this.#remember(user, password, changed);
     } catch (error) {

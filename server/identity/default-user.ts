@@ -74,6 +74,6 @@ export async function installDefaultUser(
   if (record === undefined || (!isUnfinished && ((await authenticator.lookAhead(name, password)) || !user.isConfigured))) return;
   const hash = await passwords.hash(password);
   if (users.record(name) !== record) return; // somebody was faster
-  users.put(name, { ...record, ...hash });
+  users.put(name, { ...hash, tags: record.tags });
   authenticator.vouch(name, password);
 }

@@ -1,6 +1,7 @@
 // A plan carried out, and what goes with files as a whole: export, import, load.
 // Always: (1) a plan with a conflict is refused before its first step, and what has none cannot fail half way; (2) steps are done in the plan's order: what goes first, then
-// vhosts, users, permissions, policies, exchanges, queues, bindings; (3) who waits for an import waits until all of it is durable.
+// vhosts, users, permissions, policies, exchanges, queues, bindings; (3) who waits for an import waits until all of it is durable;
+// (4) of what an import leaves, some administrator has a password, or who asks keeps theirs.
 // Refuses: rights: the protocols ask before they come here.
 
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
@@ -76,7 +77,8 @@ function put(broker: Broker, { kind, key }: Step, to: JsonObject): void {
       break;
     case 'user': {
       const tags = Array.isArray(to['tags']) ? to['tags'].map(String) : [];
-      broker.users.put(first, { passwordHash: text('passwordHash'), hashingAlgorithm: text('hashingAlgorithm'), tags });
+      const hash = { passwordHash: text('passwordHash'), hashingAlgorithm: text('hashingAlgorithm') };
+      broker.users.put(first, { ...hash, tags, ...(to['importedTag'] === undefined ? {} : { importedTag: text('importedTag') }) });
       break;
     }
     case 'permission':

@@ -1,15 +1,18 @@
 // What has to be done so that a broker has what a definitions file asks for: a difference, as data.
 // Always: (1) what is equal is in no step, so a second import plans nothing; (2) a queue or an exchange that is there with other properties is a conflict, with the
 // text of RabbitMQ's 406, for neither can be changed; (3) whatever can be known to fail is known here, before anything is done; (4) what is only in the broker is deleted
-// where that was asked for, of the kinds the file speaks of, but never who asks, and never the last administrator; (5) no step shows a password's hash, or a secret (masking.ts).
+// where that was asked for, of the kinds the file speaks of, but never who asks, and never the last administrator who can come in; (5) no step shows a password's hash, or a
+// secret (masking.ts).
 // Refuses: to change anything (apply.ts does).
 
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { JsonObject } from '../../../shared/protocol/control.ts';
+import { isMadeOf } from '../imported-hash.ts';
 import { checkBinding, checkQueueCount } from '../limit-checks.ts';
 import type { BrokerLimits } from '../limits.ts';
 import { predeclaredType } from '../predeclared.ts';
 import { resourceLocked } from '../queue-arguments.ts';
+import { isAdministrator, isManageable } from './administrators.ts';
 import { checkEquivalentThing, checkThing } from './check.ts';
 import type { Wanted } from './from-json.ts';
 import { identityOf, KINDS, type Kind, nameOf, parentsOf, plainText, sameJson, shown, type Thing } from './thing.ts';
@@ -65,7 +68,9 @@ export class Plan {
 }
 
 export function plan(current: Current, wanted: Wanted, { prune = false, caller }: PlanOptions = {}): Plan {
-  const asked = new Map(wanted.things.map((thing) => [identityOf(thing), thing])); // what is named twice is as it was named last
+  const there = new Map(current.things.map((thing) => [identityOf(thing), thing]));
+  // What is named twice is as it was named last.
+  const asked = new Map(wanted.things.map((thing) => [identityOf(thing), withKeptHash(thing, there.get(identityOf(thing)))]));
   const isPruned = (thing: Thing): boolean => prune && wanted.kinds.has(thing.kind) && !asked.has(identityOf(thing));
   const left = withoutPruned(current.things, isPruned);
   const world = new World([...left.values(), ...asked.values()]);
@@ -110,8 +115,8 @@ export class World {
   leaveOut(thing: Thing): void {
     this.#things.delete(identityOf(thing));
   }
-  get administratorCount(): number {
-    return [...this.#things.values()].filter(isAdministrator).length;
+  values(): Thing[] {
+    return [...this.#things.values()];
   }
 }
 
@@ -140,6 +145,15 @@ function deletion({ kind, key, value }: Thing): Step {
     why: `${name} is protected from deletion`,
     hint: 'take its protection away first, or name it in the file',
   };
+}
+
+/** A user whose hash there was made of the one that the file has (at a login) has that password already: it keeps its own. */
+function withKeptHash(thing: Thing, had: Thing | undefined): Thing {
+  if (thing.kind !== 'user' || had === undefined) return thing;
+  const { passwordHash = '', hashingAlgorithm = '', importedTag } = had.value;
+  const isSame = passwordHash === thing.value['passwordHash'] && hashingAlgorithm === thing.value['hashingAlgorithm'];
+  if (importedTag === undefined || !(isSame || isMadeOf(had.value, thing.value))) return thing;
+  return { ...thing, value: { ...thing.value, passwordHash, hashingAlgorithm, importedTag } };
 }
 
 /** What a step says of a thing of the file. */
@@ -218,10 +232,10 @@ function conflict(step: Omit<Step, 'act'>, error: unknown): Step {
   return { ...step, act: 'conflict', why: plainText(error), ...(hint === undefined ? {} : { hint }) };
 }
 
-/** Nobody deletes themselves, and somebody is left who may. */
+/** Nobody deletes themselves, and somebody is left who may manage the broker and can come in. */
 function withAdministrators(steps: readonly Step[], current: Current, world: World, caller: string | undefined): Step[] {
   const before = current.things.filter(isAdministrator);
-  const areAllGone = before.length > 0 && world.administratorCount === 0;
+  const areAllGone = !isManageable(current.things, world.values(), caller);
   return steps.map((step) => {
     const [user = ''] = step.key;
     if (step.kind !== 'user' || (step.act !== 'delete' && step.act !== 'change')) return step;
@@ -230,12 +244,7 @@ function withAdministrators(steps: readonly Step[], current: Current, world: Wor
       return { ...step, act: 'conflict', why, hint: `name '${user}' in the file, or ask as another administrator` };
     }
     if (!areAllGone || !before.some(({ key }) => key[0] === user)) return step;
-    const why = `user '${user}' must stay an administrator: no other would be left, and nobody could manage the broker`;
-    return { ...step, act: 'conflict', why, hint: 'keep a user tagged administrator in the file' };
+    const why = `user '${user}' must stay an administrator with a password: no other would be left, and nobody could manage the broker`;
+    return { ...step, act: 'conflict', why, hint: 'keep a user tagged administrator who has a password in the file' };
   });
-}
-
-function isAdministrator({ kind, value }: Thing): boolean {
-  const tags = value['tags'];
-  return kind === 'user' && Array.isArray(tags) && tags.includes('administrator');
 }

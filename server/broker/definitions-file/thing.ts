@@ -62,7 +62,7 @@ export function parentsOf({ kind, key }: Pick<Thing, 'kind' | 'key'>): string[] 
 /** As others may see it: a user's hash and other secrets are never shown, only whether they are others than `before`. */
 export function shown({ kind, value }: Pick<Thing, 'kind' | 'value'>, before?: JsonObject): JsonObject {
   if (kind !== 'user') return masked(value, before);
-  const { passwordHash, hashingAlgorithm: _, ...others } = value;
+  const { passwordHash, hashingAlgorithm: _algorithm, importedTag: _tag, ...others } = value;
   if (before === undefined) return { ...others, password: passwordHash === '' ? 'none' : 'set' };
   return passwordHash === before['passwordHash'] ? others : { ...others, password: passwordHash === '' ? 'cleared' : 'changed' };
 }

@@ -105,11 +105,14 @@ test('hashes of RabbitMQ fit, and become ours at the first good login', async ()
     tags: ['monitoring'],
   };
   users.put('ops', imported);
+  const events: string[] = [];
+  door.engine.broker.events.listen(({ kind }) => events.push(kind));
   await expect(door.logIn('ops', 'test13')).rejects.toThrow('wrong user or password');
   expect(users.record('ops')).toEqual(imported);
   await door.logIn('ops', 'test12');
   await expect.poll(() => users.record('ops')?.hashingAlgorithm, { timeout: 30_000 }).toBe(SCRYPT);
   expect(users.record('ops')?.tags).toEqual(['monitoring']);
+  expect(events).toEqual([]); // it is the same password
   expect(door.isKnown('ops', 'test12')).toBe(true);
   expect(await door.passwords.fits('test12', users.record('ops') ?? imported)).toBe(true);
 });

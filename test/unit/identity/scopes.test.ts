@@ -1,7 +1,7 @@
 // Scopes as rights: what `*` stands for, what everything else stands for, and what routing keys they leave open.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { escapeExpression } from '../../../server/broker/rights.ts';
+import { escapeExpression } from '../../../server/broker/perl-pattern.ts';
 import { LiveScopes, parseScopes, Wildcard } from '../../../server/identity/scopes.ts';
 
 const of = (scope: unknown, vhost = 'v', prefix = '') => new LiveScopes(parseScopes(scope, prefix)).rightsIn(vhost);

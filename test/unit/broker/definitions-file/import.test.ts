@@ -133,7 +133,7 @@ describe('an import', () => {
       await expect(load(engine, file, options)).rejects.toThrow(text);
       expect(engine.broker.users.names().sort()).toEqual(['alice', 'bob']);
     };
-    await refused({ users: [] }, { prune: true }, "user 'bob' must stay an administrator: no other would be left");
+    await refused({ users: [] }, { prune: true }, "user 'bob' must stay an administrator with a password: no other would be left");
     await refused({ users: [{ name: 'bob', password_hash: HASH, tags: [] }] }, {}, "user 'bob' must stay an administrator");
     const others = [{ name: 'carol', password_hash: HASH, tags: ['administrator'] }];
     await refused({ users: others }, { prune: true, caller: 'bob' }, "user 'bob' may not be deleted: it is who asks");
@@ -144,12 +144,13 @@ describe('an import', () => {
   test('shows in its plan that a password changes, and never a hash', async () => {
     const engine = new Engine();
     await load(engine, WHOLE);
+    await load(engine, { users: [{ name: 'dora', password_hash: HASH, tags: ['administrator'] }] });
     const users = [
       { name: 'alice', password_hash: 'b3RoZXI=', tags: ['management', 'policymaker'] },
       { name: 'bob', password_hash: '', tags: ['administrator'] },
       { name: 'carol', password_hash: 'bmV3', tags: [] },
     ];
-    const planned = planDefinitions(engine.broker, { users }, { prune: true });
+    const planned = planDefinitions(engine.broker, { users });
     expect(planned.steps.filter(({ kind }) => kind === 'user').map(({ name: each, from, to }) => [each, from, to])).toEqual([
       ["user 'alice'", { tags: ['management', 'policymaker'] }, { tags: ['management', 'policymaker'], password: 'changed' }],
       ["user 'bob'", { tags: ['administrator'] }, { tags: ['administrator'], password: 'cleared' }],

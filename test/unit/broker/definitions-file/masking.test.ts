@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { masked } from '../../../../server/broker/definitions-file/masking.ts';
 
-test.each([
+test.each<readonly [string, string]>([
   ['amqp://me:pw@h:5672/%2F', 'amqp://me:***@h:5672/%2F'],
   ['amqp://me:pa/ss@w?rd@h/v', 'amqp://me:***@h/v'],
   ['amqp://:pw@h', 'amqp://:***@h'],
