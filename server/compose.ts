@@ -214,7 +214,8 @@ export class Leveret implements ConnectionOwner {
     const pages = { answer: (path: string, query: URLSearchParams) => operations.answer(path, query), turns: this.#turns };
     const api = this.#lazyApi(operations, isLoopback);
     const upgrade: Upgrade = (request, socket, head) => listener.upgrade(request, socket, head);
-    const http = { upgrade, clock, api, pages, requestMsMax: limits.handshakeMs, tlsHandshakeMsMax: limits.tlsHandshakeMs };
+    const times = { requestMsMax: limits.handshakeMs, tlsHandshakeMsMax: limits.tlsHandshakeMs };
+    const http = { upgrade, clock, api, pages, ...times, admissions: this.#admissions, isLoopback };
     const plainHttp = new HttpServer(http);
     const secureHttp = ports.https && new HttpServer({ ...http, tls: ports.https.tls });
     const servers = secureHttp === undefined ? [plainHttp] : [plainHttp, secureHttp];

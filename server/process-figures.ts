@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { ProcessFigures } from './http/metrics/source.ts';
+import { residentBytes } from './resident-memory.ts';
 
 // How often the loop's delay is looked at. The monitor counts this distance as delay.
 const RESOLUTION_MS = 10;
@@ -26,7 +27,7 @@ export class SystemFigures {
   readonly #maxFds = readMaxFds();
   #openFds: number | undefined;
   #diskFreeBytes: number | undefined;
-  #residentBytes = process.memoryUsage.rss();
+  #residentBytes = residentBytes();
   #loopLagMs: ProcessFigures['loopLagMs'] = { p50: 0, p99: 0, max: 0 };
 
   constructor(options: FiguresOptions) {
@@ -43,7 +44,7 @@ export class SystemFigures {
   /** Once a sample. */
   refresh(): void {
     this.#openFds = countOpenFds();
-    this.#residentBytes = process.memoryUsage.rss();
+    this.#residentBytes = residentBytes();
     const { dataDir } = this.#options;
     if (dataDir !== undefined)
       statfs(dataDir).then(

@@ -10,7 +10,7 @@ export const LIMITS: readonly Setting[] = [
     'limits.handshake-ms',
     10_000,
     [100, 600_000],
-    'how long a peer may take from its connection to its login, and an HTTP request from its first byte to its last',
+    'how long a peer may take from its connection to its login or its first HTTP request, and an HTTP request from its first byte to its last',
   ),
   count('limits.tls-handshake-ms', 5000, [100, 600_000], 'how long a TLS handshake may take'),
   count('limits.connections', 10_000, [1, 1_000_000], 'connections at once'),

@@ -1,6 +1,7 @@
 // What would become of a publish: every exchange it meets, every binding tried there, and what each queue would do. A dry run.
 // Always: (1) nothing changes: no counter, no queue, no log; (2) the queues are those the router finds, in a slower way that keeps the reasons; (3) whether a binding
-// matches is asked of a matcher of its exchange's type with that binding alone, so no rule of matching is written twice.
+// matches is asked of a matcher of its exchange's type with that binding alone, so no rule of matching is written twice; (4) work and answer are
+// bounded, whatever is bound and asked, and the answer says what it leaves out.
 // Refuses: rights (who asks is asked before). RabbitMQ has no such thing.
 
 import type { Properties } from '../../shared/amqp/properties.ts';
@@ -8,7 +9,7 @@ import type { FieldTable } from '../../shared/amqp/table.ts';
 import { Content, encodeContent } from '../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { type Binding, createMatcher, type Destination, type Exchange } from './exchange.ts';
-import { canonicalValue } from './field-values.ts';
+import { canonicalTable, canonicalValue } from './field-values.ts';
 import { oversize, readExpiration } from './intake.ts';
 import { Destinations } from './matchers/matcher.ts';
 import type { Queue } from './queue.ts';
@@ -52,8 +53,10 @@ export interface Explanation {
   readonly visits: readonly Visit[];
   readonly attempts: readonly Attempt[];
   readonly queues: readonly QueueOutcome[];
-  /** Nothing took it: it would be returned if mandatory, else dropped. */
-  readonly isUnroutable: boolean;
+  /** Nothing took it: it would be returned if mandatory, else dropped. undefined: what was not looked at might take it. */
+  readonly isUnroutable: boolean | undefined;
+  /** What is missing here, in words; empty where nothing is. */
+  readonly leftOut: readonly string[];
 }
 
 export interface Publish {
@@ -63,8 +66,17 @@ export interface Publish {
   readonly bodyBytes: number;
 }
 
-/** Bindings of one answer. */
-const ATTEMPTS_MAX = 10_000;
+/** Bindings of one answer, and how much text they may be. */
+const ATTEMPTS_MAX = 1_000;
+const TEXT_MAX = 2_097_152;
+/** Keys in CC and BCC that are tried. */
+const EXTRA_KEYS_MAX = 100;
+/** Bindings that are tried, and what that may cost: 1 for every key and argument compared, more for long ones. */
+const LOOKS_MAX = 10_000;
+const COST_MAX = 200_000;
+/** Of what a reason quotes. */
+const QUOTED_MAX = 64;
+const NAMED_MAX = 3;
 
 /** Throws what the publish itself would be refused for: an exchange that is not there or internal, an expiration that is none. */
 export function explain(vhost: Vhost, { exchange: name, key, properties, bodyBytes }: Publish, now: number): Explanation {
@@ -74,7 +86,8 @@ export function explain(vhost: Vhost, { exchange: name, key, properties, bodyByt
   walk.from(vhost.exchangeToPublish(name));
   const expirationMs = readExpiration(properties.expiration);
   const queues = walk.queues.map((queue) => outcomeOf(queue, bodyBytes, content.priority, expirationMs, now));
-  return { visits: walk.visits, attempts: walk.attempts, queues, isUnroutable: queues.length === 0 };
+  const { visits, attempts, leftOut, isWhole } = walk;
+  return { visits, attempts, queues, isUnroutable: queues.length > 0 ? false : isWhole ? true : undefined, leftOut };
 }
 
 class Walk {
@@ -83,7 +96,16 @@ class Walk {
   readonly queues: Queue[] = [];
   readonly #vhost: Vhost;
   readonly #keys: readonly string[];
+  readonly #keysCost: number;
+  /** Keys that are not tried. */
+  readonly #keysOver: number;
   readonly #content: Content;
+  #looks = 0;
+  #cost = 0;
+  /** Stopped before all bindings were tried. */
+  #isCut = false;
+  #text = 0;
+  #attemptsOver = 0;
   readonly #seen = new Set<Destination>();
   readonly #waiting: { readonly exchange: Exchange; readonly from: Visit['from']; readonly via: string | undefined }[] = [];
 
@@ -97,13 +119,29 @@ class Walk {
           path: `/properties/headers/${header}`,
         });
     }
-    this.#keys = [key, ...extraKeysOf(content)];
+    const extra = extraKeysOf(content);
+    this.#keys = [key, ...extra.slice(0, EXTRA_KEYS_MAX)];
+    this.#keysOver = Math.max(0, extra.length - EXTRA_KEYS_MAX);
+    this.#keysCost = this.#keys.reduce((cost, { length }) => cost + 1 + length / QUOTED_MAX, 0);
+  }
+
+  /** Everything was tried, if not shown. */
+  get isWhole(): boolean {
+    return !this.#isCut && this.#keysOver === 0;
+  }
+
+  get leftOut(): string[] {
+    const told: string[] = [];
+    if (this.#keysOver > 0) told.push(`${this.#keysOver} keys in CC and BCC were not tried: ${EXTRA_KEYS_MAX} are`);
+    if (this.#isCut) told.push(`no more bindings were tried after ${this.#looks}: queues and exchanges behind others are missing`);
+    if (this.#attemptsOver > 0) told.push(`${this.#attemptsOver} bindings were tried and are not shown`);
+    return told;
   }
 
   from(exchange: Exchange): void {
     this.#seen.add(exchange);
     this.#waiting.push({ exchange, from: 'publish', via: undefined });
-    for (let next = this.#waiting.pop(); next !== undefined; next = this.#waiting.pop()) {
+    for (let next = this.#waiting.pop(); next !== undefined && !this.#isCut; next = this.#waiting.pop()) {
       const isMatched = this.#tryAll(next.exchange);
       const { name } = next.exchange;
       const type = this.#typeOf(next.exchange);
@@ -120,14 +158,22 @@ class Walk {
   #tryAll(exchange: Exchange): boolean {
     let isMatched = false;
     if (exchange === this.#vhost.defaultExchange) for (const key of new Set(this.#keys)) isMatched = this.#tryNamed(key) || isMatched;
-    else for (const binding of exchange.outgoing.values()) isMatched = (!binding.isTap && this.#tryBinding(exchange, binding)) || isMatched;
+    else
+      for (const binding of exchange.outgoing.values()) {
+        if (binding.isTap) continue;
+        if (this.#looks >= LOOKS_MAX || this.#cost >= COST_MAX) {
+          this.#isCut = true;
+          break;
+        }
+        isMatched = this.#tryBinding(exchange, binding) || isMatched;
+      }
     return isMatched;
   }
 
   #tryNamed(key: string): boolean {
     const queue = this.#vhost.queues.get(key);
     const why = queue === undefined ? `no queue has this name` : 'every queue is bound to the default exchange under its name';
-    this.#note({
+    this.#note(() => ({
       exchange: '',
       type: 'direct',
       bindingKey: key,
@@ -136,37 +182,39 @@ class Walk {
       destination: key,
       isMatch: queue !== undefined,
       why,
-    });
+    }));
     if (queue !== undefined) this.#reach(queue, '');
     return queue !== undefined;
   }
 
   #tryBinding(exchange: Exchange, binding: Binding): boolean {
-    const { isMatch, why } = this.#match(exchange, binding);
+    const matching = this.#matching(exchange, binding);
     const { key, arguments: args, destination } = binding;
-    this.#note({
+    this.#note(() => ({
       exchange: exchange.name,
       type: exchange.type,
       bindingKey: key,
       arguments: args,
       destinationType: destination.kind,
       destination: destination.name,
-      isMatch,
-      why,
-    });
-    if (isMatch) this.#reach(destination, exchange.name);
-    return isMatch;
+      isMatch: matching !== undefined,
+      why: whyOf(exchange.type, binding, matching, this.#keys, this.#content),
+    }));
+    if (matching !== undefined) this.#reach(destination, exchange.name);
+    return matching !== undefined;
   }
 
-  #match(exchange: Exchange, binding: Binding): { readonly isMatch: boolean; readonly why: string } {
-    const matcher = createMatcher(exchange.type);
+  /** The key that the binding matches. */
+  #matching({ type }: Exchange, binding: Binding): string | undefined {
+    const matcher = createMatcher(type);
     matcher.bind(binding);
+    this.#looks++;
+    this.#cost += (matcher.usesKey ? this.#keysCost : 1) + binding.arguments.size;
     const found = new Destinations<Destination>();
-    const matching = (matcher.usesKey ? this.#keys : this.#keys.slice(0, 1)).find((key) => {
+    return (matcher.usesKey ? this.#keys : this.#keys.slice(0, 1)).find((key) => {
       matcher.match(key, this.#content, found);
       return found.count > 0;
     });
-    return { isMatch: matching !== undefined, why: whyOf(exchange.type, binding, matching, this.#keys, this.#content) };
   }
 
   #reach(destination: Destination, via: string): void {
@@ -177,7 +225,7 @@ class Walk {
   }
 
   #alternate({ alternate, name }: Exchange, isMatched: boolean): Visit['alternate'] {
-    if (alternate === undefined) return undefined;
+    if (alternate === undefined || (this.#isCut && !isMatched)) return undefined; // what was not tried may have matched
     if (isMatched) return { exchange: alternate, outcome: 'not needed' };
     const exchange = this.#vhost.exchanges.get(alternate);
     if (exchange === undefined || exchange === this.#vhost.defaultExchange) return { exchange: alternate, outcome: 'missing' };
@@ -187,8 +235,14 @@ class Walk {
     return { exchange: alternate, outcome: 'followed' };
   }
 
-  #note(attempt: Attempt): void {
-    if (this.attempts.length < ATTEMPTS_MAX) this.attempts.push(attempt);
+  #note(make: () => Attempt): void {
+    if (this.attempts.length >= ATTEMPTS_MAX || this.#text >= TEXT_MAX) {
+      this.#attemptsOver++;
+      return;
+    }
+    const attempt = make();
+    this.attempts.push(attempt);
+    this.#text += attempt.why.length + attempt.bindingKey.length + canonicalTable(attempt.arguments).length;
   }
 }
 
@@ -205,14 +259,23 @@ function whyOf(
     case 'headers': {
       const tests = [...args].filter(([name]) => name !== 'x-match').map(([name, value]) => `${name}=${canonicalValue(value).slice(1)}`);
       const has = [...(content.headers?.keys() ?? [])];
-      return `x-match ${String(args.get('x-match') ?? 'all')} of ${tests.join(', ') || 'nothing'}; the message has ${has.join(', ') || 'no headers'}`;
+      return `x-match ${String(args.get('x-match') ?? 'all')} of ${some(tests) || 'nothing'}; the message has ${some(has) || 'no headers'}`;
     }
     default: {
       const is = type === 'topic' ? 'the pattern' : 'the key';
-      const asked = keys.map((key) => `'${key}'`).join(', ');
-      return matching === undefined ? `${asked} is not ${is} '${bindingKey}'` : `'${matching}' matches ${is} '${bindingKey}'`;
+      const bound = `${is} '${short(bindingKey)}'`;
+      return matching === undefined ? `${some(keys, "'")} is not ${bound}` : `'${short(matching)}' matches ${bound}`;
     }
   }
+}
+
+function some(names: readonly string[], quote = ''): string {
+  const shown = names.slice(0, NAMED_MAX).map((name) => quote + short(name) + quote);
+  return names.length > NAMED_MAX ? `${shown.join(', ')} and ${names.length - NAMED_MAX} more` : shown.join(', ');
+}
+
+function short(text: string): string {
+  return text.length > QUOTED_MAX ? `${text.slice(0, QUOTED_MAX)}...` : text;
 }
 
 /** As the intake would find it: without a dispatch that could make room first. */

@@ -3,7 +3,7 @@
 // is known already, later where a password has to be hashed or a key fetched.
 // Refuses: to know how passwords are kept.
 
-import type { AmqpError } from '../../shared/error.ts';
+import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { everyRight, type Rights } from './rights.ts';
 
 /** security.md: auth failures, 1 s delay. */
@@ -47,10 +47,17 @@ export function trustedAccount(name: string): Account {
 }
 
 export interface Login {
-  /** A name and a password, or a token in its place. */
+  /** A name and a password, or a token in its place. Where nobody had time to look, the outcome is a TooManyLogins. */
   check(user: string, password: string, remote: Remote, done: (outcome: Account | AmqpError) => void): void;
   /** The user whom a client certificate that the server has verified stands for. Throws an AmqpError 403. */
   certified(commonName: string, remote: Remote): Account;
+}
+
+/** Nobody looked whether it was right. To AMQP a refusal like every other; HTTP has a status for it. */
+export class TooManyLogins extends AmqpError {
+  constructor() {
+    super(ReplyCode.AccessRefused, 'login was refused: too many logins at once', { hint: 'try again in a moment' });
+  }
 }
 
 /** Who is on the other side, as far as the transport can tell. */

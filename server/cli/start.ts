@@ -22,6 +22,7 @@ import { readDefinitionsFile } from '../definitions-source.ts';
 import { connectionLog, createLog, noticesTo } from '../log.ts';
 import { MemoryWatch, memoryLimitBytes } from '../memory-watch.ts';
 import type { Clock } from '../ports.ts';
+import { residentBytes } from '../resident-memory.ts';
 import { MemoryLog } from '../store/memory-log.ts';
 import { readTlsFiles } from '../tls-files.ts';
 import { VERSION } from '../version.ts';
@@ -59,7 +60,7 @@ async function start(flags: ConfigFlags): Promise<void> {
     clock,
     limitBytes: memoryLimitBytes(),
     alarmPercent: config.limits.memoryPercent,
-    usedBytes: process.memoryUsage.rss,
+    usedBytes: residentBytes,
     tell: (isOver) => leveret.broker.memoryAlarm(isOver),
   });
   // Not before: while data is recovered nothing else runs, and a signal may end that at once.

@@ -9,7 +9,7 @@ import { AmqpError } from '../../shared/error.ts';
 import type { Audit } from '../broker/audit.ts';
 import { requireTag } from '../broker/authorise.ts';
 import type { Broker } from '../broker/broker.ts';
-import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
+import { type Account, LOGIN_DELAY_MS, type Login, type Remote, TooManyLogins } from '../broker/login.ts';
 import type { Clock, ConnectionLog, Turns } from '../ports.ts';
 import { checkVhost } from './acting.ts';
 import { checkBody, NOTHING } from './bodies.ts';
@@ -18,7 +18,7 @@ import { openApi } from './openapi.ts';
 import { checkOrigin } from './origin.ts';
 import { Pulls } from './pulls.ts';
 import { RateLimit } from './rate-limit.ts';
-import { checkEncoding, jsonOf, readBody } from './request-body.ts';
+import { checkEncoding, isBodyUnread, jsonOf, readBody } from './request-body.ts';
 import { type Call, Created, type HashPassword, JsonText, type RateSource, Raw, Reply, type Route, type ServerFacts } from './route.ts';
 import { routes } from './routes/routes.ts';
 
@@ -64,23 +64,28 @@ interface Api extends ApiOptions {
   readonly rateLimit: RateLimit;
 }
 
-export type Fetch = (request: Request, remote: Remote) => Promise<Response>;
+/** `loggedIn` is called when it is known who asks. */
+export type Fetch = (request: Request, remote: Remote, loggedIn?: () => void) => Promise<Response>;
+interface Asker {
+  readonly remote: Remote;
+  readonly loggedIn: (() => void) | undefined;
+}
 
 export function createApi(options: ApiOptions): Fetch {
   const { clock, limits } = options;
   const api: Api = { ...options, pulls: new Pulls(), rateLimit: new RateLimit(limits.httpRequestsPerSecond, clock) };
-  const app = new Hono<{ Bindings: { remote: Remote } }>({ strict: false });
+  const app = new Hono<{ Bindings: Asker }>({ strict: false });
   for (const route of routes) {
     app.on(route.method, route.path.replace(/\{(\w+)\}/g, ':$1'), (context) =>
-      answer(api, route, context.req.raw, context.req.param(), context.env.remote),
+      answer(api, route, context.req.raw, context.req.param(), context.env),
     );
   }
   app.get('/api/openapi.json', (context) => context.json(openApi(routes, options.facts.version), 200, SECURITY_HEADERS));
-  app.notFound((context) => refusal(noRoute(context.req.path)));
-  return async (request, remote) =>
+  app.notFound((context) => refusal(noRoute(context.req.path), context.req.raw));
+  return async (request, remote, loggedIn) =>
     isDecodable(request.url)
-      ? await app.fetch(request, { remote })
-      : refusal(badRequest('the path has a % that stands for nothing', 'a % itself is %25'));
+      ? await app.fetch(request, { remote, loggedIn })
+      : refusal(badRequest('the path has a % that stands for nothing', 'a % itself is %25'), request);
 }
 
 function isDecodable(url: string): boolean {
@@ -108,13 +113,14 @@ async function answer(
   route: Route,
   request: Request,
   path: Record<string, string | undefined>,
-  remote: Remote,
+  { remote, loggedIn }: Asker,
 ): Promise<Response> {
   let [user, outcome] = ['', 'ok'];
   try {
     checkOrigin(request, route.body === 'raw');
     const account = await callerOf(api, request, remote);
     user = account.name;
+    loggedIn?.();
     if (!remote.isLoopback && !api.rateLimit.take(account.name))
       throw tooMany(
         `user '${account.name}' asks too often`,
@@ -129,7 +135,7 @@ async function answer(
     const told = toHttpError(error);
     outcome = `${told.status} ${told.error}`; // no reason: it may quote what was sent
     if (told.status === 500) api.log.error({ err: error }, 'internal error: a request failed');
-    return refusal(told, route.path.startsWith('/api/'));
+    return refusal(told, request, route.path.startsWith('/api/'));
   } finally {
     if (route.method !== 'GET' && user !== '')
       api.audit?.record(
@@ -190,9 +196,10 @@ function respond(answered: unknown): Response {
   return Response.json(answered, { headers: SECURITY_HEADERS });
 }
 
-function refusal({ status, error, message, more: { hint, path, headers } }: HttpError, isAsked = false): Response {
+function refusal({ status, error, message, more: { hint, path, headers } }: HttpError, request: Request, isAsked = false): Response {
   const asks = status === 401 && isAsked ? { 'www-authenticate': 'Basic realm="Leveret Management"' } : {};
-  return Response.json({ error, reason: message, hint, path }, { status, headers: { ...SECURITY_HEADERS, ...headers, ...asks } });
+  const ends = isBodyUnread(request) ? { connection: 'close' } : {}; // else Node would read all of it, to see the next request
+  return Response.json({ error, reason: message, hint, path }, { status, headers: { ...SECURITY_HEADERS, ...headers, ...asks, ...ends } });
 }
 
 async function callerOf({ login, clock, limits }: Api, request: Request, remote: Remote): Promise<Account> {
@@ -200,6 +207,11 @@ async function callerOf({ login, clock, limits }: Api, request: Request, remote:
   if (credentials === undefined) throw notAuthorised('Login failed', 'send a name and a password (Basic), or a token (Bearer)');
   const outcome = await new Promise<Account | AmqpError>((resolve) => login.check(credentials.user, credentials.password, remote, resolve));
   if (!(outcome instanceof AmqpError)) return outcome;
+  if (outcome instanceof TooManyLogins)
+    throw new HttpError(503, 'service_unavailable', 'too many logins at once', {
+      hint: outcome.detail.hint,
+      headers: { 'retry-after': '1' },
+    });
   await new Promise<void>((resolve) => clock.setTimer(clock.now() + limits.loginDelayMs, resolve));
   throw notAuthorised('Login failed', outcome.detail.hint);
 }

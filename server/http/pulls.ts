@@ -1,7 +1,7 @@
 // Messages for scripts, which have no connection: pulled one at a time, waited for, and settled by a token.
 // Always: (1) a message that was pulled is unacked until its token is settled or its hold is over, and then back in its queue; (2) a token is 128 random
 // bits, good once, for the user who pulled; (3) whoever hangs up while waiting takes nothing; (4) a pull is a session of its own, so rights, limits
-// and redelivery are those of every consumer.
+// and redelivery are those of every consumer; (5) neither wait nor hold goes beyond the token that the caller came with.
 // Refuses: more than OPEN_PULLS_MAX at once of one user.
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
@@ -83,14 +83,15 @@ export class Pulls {
     }
   }
 
-  #hold({ broker, account }: Call, session: Session, sink: RequestSink, tag: number, holdMs: number): string {
+  #hold(call: Call, session: Session, sink: RequestSink, tag: number, holdMs: number): string {
+    const { broker, account } = call;
     const token = broker.randomName();
     const end = (): void => {
       if (!this.#held.delete(token)) return;
       timer.cancel();
       this.#release(session, account.name);
     };
-    const timer = broker.clock.setTimer(broker.clock.now() + holdMs, end);
+    const timer = broker.clock.setTimer(until(call, holdMs), end);
     this.#held.set(token, { session, user: account.name, tag, timer });
     sink.told = end; // the broker ends the session
     return token;
@@ -106,6 +107,11 @@ export class Pulls {
     if (open > 0) this.#openByUser.set(user, open);
     else this.#openByUser.delete(user);
   }
+}
+
+/** In `ms`, or when the caller's token ends. */
+function until({ broker, account }: Call, ms: number): number {
+  return Math.min(broker.clock.now() + ms, account.expiresAt ?? Number.POSITIVE_INFINITY);
 }
 
 async function take(call: Call, session: Session, sink: RequestSink, options: PullOptions): Promise<Taken | undefined> {
@@ -135,18 +141,14 @@ function keep({
 }
 
 /** A consumer that takes one message. */
-function waitFor(
-  { broker, signal }: Call,
-  session: Session,
-  sink: RequestSink,
-  { queue, waitMs }: PullOptions,
-): Promise<Taken | undefined> {
+function waitFor(call: Call, session: Session, sink: RequestSink, { queue, waitMs }: PullOptions): Promise<Taken | undefined> {
+  const { broker, signal } = call;
   const consumer = session.consume({
     ...{ handle: 1, queue, consumerTag: '', noAck: false, exclusive: false, prefetch: 1, credit: 1, priority: 0, arguments: new Map() },
   });
   return new Promise<Taken | undefined>((resolve, reject) => {
     const hungUp = (): void => end(() => resolve(undefined));
-    const timer = broker.clock.setTimer(broker.clock.now() + waitMs, hungUp);
+    const timer = broker.clock.setTimer(until(call, waitMs), hungUp);
     const end = (answer: () => void): void => {
       timer.cancel();
       signal.removeEventListener('abort', hungUp);

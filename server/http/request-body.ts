@@ -1,5 +1,5 @@
 // The body of a request: its bytes, counted while they come in, and the JSON in them.
-// Always: (1) counting decides, whatever Content-Length says; above the limit nothing more is read and the connection ends; (2) JSON has one meaning or
+// Always: (1) counting decides, whatever Content-Length says; above the limit, and for who is refused before it, nothing more is read and the connection ends; (2) JSON has one meaning or
 // is refused: a name stands once in its object, a number is kept exactly; (3) a refusal says the rule and the place, and repeats nothing that may be a secret.
 // Refuses: compressed bodies, whose size nobody knows; names and depths that have hurt others (`__proto__`, stacks). Content-Type does not matter here
 // (origin.ts): RabbitMQ does not ask for one either, and `curl -d` says that it sends a form.
@@ -32,6 +32,11 @@ export async function readBody(request: Request, limit: BodyLimit, limits: BodyL
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/** Whether a body is on its way that nobody has asked for. */
+export function isBodyUnread({ headers, bodyUsed }: Request): boolean {
+  return !bodyUsed && (headers.has('transfer-encoding') || (headers.get('content-length') ?? '0') !== '0');
 }
 
 /** Throws 415 for a body that would have to be unpacked. */

@@ -1,13 +1,15 @@
 // One HTTP port, plain or TLS: `/ws` becomes a WebSocket, `/` says what this is; health and metrics are pages that compose gives.
 // Always: (1) a malformed or slow request ends that socket alone; (2) `close` leaves no socket open; (3) over TLS every answer carries HSTS.
-// Refuses: everything else with 404. What is under /api and /v1 is the API's (api.ts).
+// (4) how many may connect, sockets.ts knows: one too many sees no more than the pages. Refuses: everything else with 404. What is under /api and /v1 is the API's (api.ts).
 
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TlsOptions } from 'node:tls';
+import type { Admissions } from '../broker/admissions.ts';
 import type { Clock, Turns } from '../ports.ts';
+import { Sockets } from './sockets.ts';
 
 const CHECK_MS = 1000; // Node looks every 30 s for what is too slow, which makes 40 s of 10
 const HEADER_BYTES_MAX = 16_384;
@@ -22,15 +24,18 @@ export interface HttpOptions {
   readonly api?: () => Promise<ApiListener>;
   /** What else there is to see. */
   readonly pages?: Pages;
-  /** For a whole request, and the headers of one. */
+  /** For a whole request, the headers of one, and before the first. */
   readonly requestMsMax: number;
+  /** Who may connect; undefined: any number. */
+  readonly admissions?: Admissions;
+  readonly isLoopback?: (address: string) => boolean;
   readonly tlsHandshakeMsMax: number;
   /** Certificate and key; with them it speaks HTTPS. */
   readonly tls?: TlsOptions;
 }
 
-/** Answers a request under /api and /v1. */
-export type ApiListener = (request: IncomingMessage, response: ServerResponse) => void;
+/** Answers a request under /api and /v1, and tells when whoever asks has logged in. */
+export type ApiListener = (request: IncomingMessage, response: ServerResponse, loggedIn: () => void) => void;
 /** What a path shows to whoever asks. */
 export interface Page {
   readonly status: number;
@@ -49,11 +54,12 @@ export class HttpServer {
   readonly #server: Server;
   readonly #tlsServer: TlsServer | undefined;
   readonly #clock: Clock;
-  readonly #sockets = new Set<Socket>();
+  readonly #sockets: Sockets;
   #hasEnded = false;
 
-  constructor({ upgrade, clock, api, pages, requestMsMax, tlsHandshakeMsMax, tls }: HttpOptions) {
+  constructor({ upgrade, clock, api, pages, requestMsMax, tlsHandshakeMsMax, tls, admissions, isLoopback }: HttpOptions) {
     this.#clock = clock;
+    this.#sockets = new Sockets({ clock, silentMsMax: requestMsMax, admissions, isLoopback });
     const options = {
       maxHeaderSize: HEADER_BYTES_MAX,
       headersTimeout: requestMsMax,
@@ -62,8 +68,12 @@ export class HttpServer {
       noDelay: true,
     };
     const serve: RequestListener = (request, response) => {
+      const place = this.#sockets.of(request.socket);
+      place?.heard();
+      if (place?.refusal !== undefined) response.setHeader('connection', 'close');
       if (api === undefined || !/^\/(api|v1)\//.test(pathOf(request))) answer(request, response, pages);
-      else void api().then((listener) => listener(request, response));
+      else if (place?.refusal !== undefined) send(response, 503, `${place.refusal}\n`, { 'retry-after': '1' });
+      else void api().then((listener) => listener(request, response, () => place?.opened()));
     };
     this.#tlsServer = tls && createTlsServer({ ...options, ...tls, handshakeTimeout: tlsHandshakeMsMax }, overTls(serve));
     this.#server = this.#tlsServer ?? createServer(options, serve);
@@ -71,11 +81,9 @@ export class HttpServer {
     this.#server.once('close', () => {
       this.#hasEnded = true;
     });
-    this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    this.#server.on('connection', (socket) => this.#sockets.add(socket));
     this.#server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      if (socket instanceof Socket) this.#sockets.of(socket)?.left();
       if (!(socket instanceof Socket)) socket.destroy();
       else if (pathOf(request) === '/ws') upgrade(request, socket, head);
       else refuseUpgrade(socket);
@@ -108,12 +116,12 @@ export class HttpServer {
 
   /** Ends what is still open, after `graceMs` at the latest. */
   async close(graceMs: number): Promise<void> {
-    const gone = [...this.#sockets].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
+    const gone = [...this.#sockets.open].map((socket) => new Promise<void>((resolve) => socket.once('close', () => resolve())));
     if (!this.#hasEnded) gone.push(new Promise((resolve) => this.#server.once('close', () => resolve())));
     this.stopListening();
     this.#server.closeIdleConnections();
     const cut = this.#clock.setTimer(this.#clock.now() + graceMs, () => {
-      for (const socket of this.#sockets) socket.destroy();
+      for (const socket of this.#sockets.open) socket.destroy();
     });
     await Promise.all(gone);
     cut.cancel();

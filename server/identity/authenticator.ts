@@ -7,7 +7,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { importedTagOf } from '../broker/imported-hash.ts';
-import type { Account, Login, Remote } from '../broker/login.ts';
+import { type Account, type Login, type Remote, TooManyLogins } from '../broker/login.ts';
 import type { UserRecord, Users } from '../broker/users.ts';
 import type { Clock } from '../ports.ts';
 import { FAILURES_MAX, LoginFailures } from './failures.ts';
@@ -99,12 +99,12 @@ export class Authenticator implements Login {
   }
 
   /** One hash for all who bring the same at the same time: after a restart that is everybody. */
-  #fits(user: string, password: string, record: UserRecord | undefined): Promise<boolean> {
+  #fits(user: string, password: string, record: UserRecord | undefined, from = ''): Promise<boolean> {
     const digest = this.#digest(user, password);
     const pending = this.#pending.get(digest);
     if (pending !== undefined && pending.record === record) return pending.fits;
     const hash = record === undefined || record.passwordHash === '' ? this.#passwords.nobodys : record;
-    const fits = this.#passwords.fits(password, hash);
+    const fits = this.#passwords.fits(password, hash, from);
     const entry = { record, fits };
     this.#pending.set(digest, entry);
     const forget = (): void => {
@@ -119,7 +119,7 @@ export class Authenticator implements Login {
     // A guess counts from when it is made, or many at once would count as none; who brings what is asked already guesses nothing new.
     const isGuess = !this.#pending.has(this.#digest(user, password));
     if (isGuess) this.#failures.count(user, remote);
-    const fits = await this.#fits(user, password, record).catch((error: unknown) => {
+    const fits = await this.#fits(user, password, record, remote.address).catch((error: unknown) => {
       if (isGuess) this.#failures.forgive(user, remote); // nobody looked at it
       throw error;
     });
@@ -168,8 +168,7 @@ export class Authenticator implements Login {
 
 function asRefusal(error: unknown): AmqpError {
   if (error instanceof AmqpError && error.code === ReplyCode.AccessRefused) return error;
-  if (error instanceof AmqpError)
-    return new AmqpError(ReplyCode.AccessRefused, 'login was refused: too many logins at once', { hint: 'try again in a moment' });
+  if (error instanceof AmqpError) return new TooManyLogins();
   throw error;
 }
 

@@ -5,11 +5,12 @@
 //   rabbit_password_hashing_sha512     base64(salt: 4, SHA-512(salt, password))
 //
 // Always: (1) a wrong password takes as long as a scrypt whatever its hash is, and a comparison the same time whatever differs; (2) scrypt runs beside
-// the event loop, SCRYPT_AT_ONCE at a time, and who comes when QUEUE_MAX wait already is turned away; (3) a blank password fits no hash.
+// the event loop, SCRYPT_AT_ONCE at a time, QUEUE_MAX wait for it (fair-queue.ts); (3) a blank password fits no hash.
 // Refuses: to say anything of a password, in an error or elsewhere.
 
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { FairQueue } from './fair-queue.ts';
 
 export const SCRYPT = 'leveret_scrypt';
 export const RABBIT_SHA256 = 'rabbit_password_hashing_sha256';
@@ -27,6 +28,13 @@ const P = 1;
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 const HEAD_BYTES = 3;
+/** What a scrypt takes. */
+interface Cost {
+  readonly logN: number;
+  readonly r: number;
+  readonly p: number;
+}
+
 // What an imported hash may ask of us.
 const LOG_N_MAX = 17;
 const R_MAX = 8;
@@ -39,8 +47,7 @@ export class Passwords {
   /** For a user who is not there: comparing with it takes as long as for one who is. */
   readonly nobodys: PasswordHash;
   readonly #logN: number;
-  #running = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #queue = new FairQueue(SCRYPT_AT_ONCE, QUEUE_MAX);
 
   /** `logN`: the cost of new hashes, log2 N. */
   constructor(logN = LOG_N) {
@@ -53,30 +60,30 @@ export class Passwords {
   async hash(password: string): Promise<PasswordHash> {
     if (password === '') throw new AmqpError(ReplyCode.PreconditionFailed, 'a password cannot be blank');
     const salt = randomBytes(SALT_BYTES);
-    const key = await this.#derive(password, salt, this.#logN, R, P);
+    const key = await this.#derive('', password, salt, { logN: this.#logN, r: R, p: P });
     return { passwordHash: Buffer.concat([Buffer.from([this.#logN, R, P]), salt, key]).toString('base64'), hashingAlgorithm: SCRYPT };
   }
 
-  /** Whether `password` is the one that was hashed. Rejects with 506 when too many wait. */
-  async fits(password: string, { passwordHash, hashingAlgorithm }: PasswordHash): Promise<boolean> {
+  /** Whether `password`, which came from the address `from`, is the one that was hashed. Rejects with 506 when too many wait. */
+  async fits(password: string, { passwordHash, hashingAlgorithm }: PasswordHash, from = ''): Promise<boolean> {
     const bytes = Buffer.from(passwordHash, 'base64');
     if (password === '') return false;
-    if (hashingAlgorithm === SCRYPT && isReadable(bytes)) return await this.#fitsScrypt(password, bytes);
+    if (hashingAlgorithm === SCRYPT && isReadable(bytes)) return await this.#fitsScrypt(password, bytes, from);
     const fits =
       (hashingAlgorithm === RABBIT_SHA256 && fitsRabbit(password, bytes, 'sha256', 32)) ||
       (hashingAlgorithm === RABBIT_SHA512 && fitsRabbit(password, bytes, 'sha512', 64));
     // A fast no would tell an imported user from one who is not there.
-    return fits || (await this.fits(password, this.nobodys));
+    return fits || (await this.fits(password, this.nobodys, from));
   }
 
-  async #fitsScrypt(password: string, bytes: Buffer): Promise<boolean> {
+  async #fitsScrypt(password: string, bytes: Buffer, from: string): Promise<boolean> {
     const [logN = 0, r = 0, p = 0] = bytes;
-    const key = await this.#derive(password, bytes.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES), logN, r, p);
+    const key = await this.#derive(from, password, bytes.subarray(HEAD_BYTES, HEAD_BYTES + SALT_BYTES), { logN, r, p });
     return timingSafeEqual(key, bytes.subarray(HEAD_BYTES + SALT_BYTES));
   }
 
-  async #derive(password: string, salt: Buffer, logN: number, r: number, p: number): Promise<Buffer> {
-    await this.#enter();
+  async #derive(from: string, password: string, salt: Buffer, { logN, r, p }: Cost): Promise<Buffer> {
+    await this.#queue.enter(from);
     try {
       const N = 2 ** logN;
       return await new Promise((resolve, reject) => {
@@ -86,25 +93,8 @@ export class Passwords {
         });
       });
     } finally {
-      this.#leave();
+      this.#queue.leave();
     }
-  }
-
-  async #enter(): Promise<void> {
-    if (this.#running < SCRYPT_AT_ONCE) {
-      this.#running++;
-      return;
-    }
-    if (this.#waiting.length >= QUEUE_MAX)
-      throw new AmqpError(ReplyCode.ResourceError, 'too many logins at once', { hint: 'try again in a moment' });
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
-  /** Who waits first has the place now: were it free for a moment, a newcomer could take it too. */
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#running--;
-    else next();
   }
 }
 

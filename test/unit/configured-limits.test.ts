@@ -103,6 +103,70 @@ test('limits.connections-per-ip: one more from the same address is refused, and 
   for (const { socket } of [first, other]) socket.destroy();
 });
 
+/** A socket that has sent `text`, what was answered and its end. */
+function tcp(port: number, text = ''): { socket: Socket; answer: () => string; closed: Promise<void> } {
+  const socket = connect(port, '127.0.0.1').on('error', ignore);
+  let answer = '';
+  socket.on('data', (bytes) => (answer += bytes.toString()));
+  onTestFinished(() => void socket.destroy());
+  socket.write(text);
+  return { socket, answer: () => answer, closed: new Promise((resolve) => socket.once('close', () => resolve())) };
+}
+const request = (path: string, user = 'guest') =>
+  `GET ${path} HTTP/1.1\r\nhost: leveret\r\nauthorization: Basic ${btoa(`${user}:${user}`)}\r\n\r\n`;
+/** What a socket of its own is answered. */
+async function answerTo(path: string, port: number): Promise<string> {
+  const { socket, answer } = tcp(port, request(path));
+  await once(socket, 'data');
+  socket.destroy();
+  return answer();
+}
+/** The first request loads the API. */
+const PATIENT = { timeout: 30_000 };
+
+test('limits.connections and its kind hold for HTTP too: one more gets 503, and health; a place is free again when its socket is closed', async () => {
+  const { http } = await new Composed({ 'limits.connections': 2 }).listen();
+  const first = tcp(http.port, request('/api/whoami'));
+  await expect.poll(first.answer, PATIENT).toMatch(/^HTTP\/1\.1 200 /);
+  const second = await dial(http.port);
+  const third = tcp(http.port, request('/api/whoami'));
+  await third.closed;
+  expect(third.answer()).toMatch(/^HTTP\/1\.1 503 [\s\S]*more than 2 connections\n$/);
+  const probe = tcp(http.port, request('/health'));
+  await probe.closed;
+  expect(probe.answer()).toMatch(/^HTTP\/1\.1 200 /);
+  expect(await (await dial(http.port)).closed).toBe(4530);
+  first.socket.destroy();
+  await expect.poll(() => answerTo('/api/whoami', http.port), PATIENT).toMatch(/^HTTP\/1\.1 200 /);
+  second.end();
+});
+
+test('limits.connections-unauthenticated: an HTTP socket counts until its request was authenticated', async () => {
+  const { http } = await new Composed({ 'limits.connections-unauthenticated': 1 }).listen();
+  const first = tcp(http.port, request('/api/whoami'));
+  await expect.poll(first.answer, PATIENT).toMatch(/^HTTP\/1\.1 200 /);
+  const silent = tcp(http.port);
+  await once(silent.socket, 'connect');
+  expect(await answerTo('/api/whoami', http.port)).toContain('more than 1 connections that have not logged in');
+  silent.socket.destroy();
+  await expect.poll(() => answerTo('/api/whoami', http.port), PATIENT).toMatch(/^HTTP\/1\.1 200 /);
+});
+
+test('limits.handshake-ms: an HTTP socket that says nothing is cut, one too many as well, and one that asked is not', async () => {
+  const composed = new Composed({ 'limits.connections-unauthenticated': 1, 'limits.handshake-ms': 1000 });
+  const { http } = await composed.listen();
+  const asking = tcp(http.port, request('/api/whoami'));
+  await expect.poll(asking.answer, PATIENT).toMatch(/^HTTP\/1\.1 200 /);
+  const silent = Array.from({ length: 100 }, () => tcp(http.port));
+  let open = silent.length;
+  for (const { closed } of silent) void closed.then(() => open--);
+  await expect.poll(() => open, PATIENT).toBe(1 + 64);
+  await composed.clock.advance(1000);
+  await expect.poll(() => open, PATIENT).toBe(0);
+  asking.socket.write(request('/api/whoami'));
+  await expect.poll(() => asking.answer().match(/HTTP\/1\.1 200 /g)?.length, PATIENT).toBe(2);
+});
+
 test('limits.heartbeat-ms: a peer that is silent for two of them is cut', async () => {
   const composed = new Composed({ 'limits.heartbeat-ms': 1000 });
   const { http } = await composed.listen();

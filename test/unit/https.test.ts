@@ -1,7 +1,7 @@
 // The HTTPS port: the same as the plain one, over TLS, with HSTS; and what becomes of who does not shake hands.
 
 import { readFileSync } from 'node:fs';
-import { get } from 'node:https';
+import { Agent, get } from 'node:https';
 import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -34,6 +34,17 @@ test('HTTP and WebSocket are there over TLS, every answer says HSTS, and the pla
   });
   expect(answer).toMatchObject({ id: 1, ok: { user: 'guest' } });
   socket.terminate();
+  await started.stop();
+});
+
+test('limits.connections-unauthenticated: a socket that has logged in over TLS no longer counts', async () => {
+  const { started, port } = await start({ LEVERET_LIMITS_CONNECTIONS_UNAUTHENTICATED: '1' });
+  const agent = new Agent({ keepAlive: true });
+  const options = { host: 'localhost', family: 4, port, path: '/api/whoami', ca, auth: 'guest:guest' };
+  const status = (more: object) =>
+    new Promise((resolve, reject) => get({ ...options, ...more }, (response) => resolve(response.resume().statusCode)).on('error', reject));
+  expect([await status({ agent }), await status({ agent: false }), await status({ agent })]).toEqual([200, 200, 200]);
+  agent.destroy();
   await started.stop();
 });
 

@@ -32,9 +32,10 @@ function explained(call: Call): object {
   authorise({ account, vhost }, 'exchange.inspect', { exchange });
   const properties = propertiesFromJson(objectOf(body, 'properties'));
   const publish = { exchange, key: textOf(body, 'routing_key', ''), properties, bodyBytes: countOf(body, 'payload_bytes', 0) };
-  const { visits, attempts, queues, isUnroutable } = explain(found, publish, broker.clock.now());
+  const { visits, attempts, queues, isUnroutable, leftOut } = explain(found, publish, broker.clock.now());
   return {
-    routed: !isUnroutable,
+    routed: isUnroutable === undefined ? null : !isUnroutable,
+    ...(leftOut.length > 0 ? { truncated: true, leftOut } : {}),
     exchanges: visits,
     bindings: attempts.map(({ arguments: args, ...attempt }) => ({ ...attempt, arguments: tableToJson(args) })),
     queues,

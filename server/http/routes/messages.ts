@@ -17,6 +17,8 @@ import { type Call, countOf, objectOf, type Route, textOf } from '../route.ts';
 import { exchangeName } from './topology.ts';
 
 const GET_MAX = 10_000;
+/** Of messages in one answer, as bytes; as JSON they are several times that. The one that reaches it is the last. */
+const GET_BYTES_MAX = 16_777_216;
 
 /** RabbitMQ's names of the properties, and ours. */
 export const PROPERTIES: Readonly<Record<string, string>> = {
@@ -95,12 +97,13 @@ async function get(call: Call): Promise<object[]> {
   if (!MODES.includes(mode)) throw badRequest(`no ackmode '${mode}'`, MODES.join(', '));
   return await acting(call, path['vhost'] ?? '', async ({ session }) => {
     const messages: object[] = [];
-    let last = 0;
-    while (messages.length < count) {
-      const got = await take(session, path['name'] ?? '', (each) => ({ tag: each.tag, message: show(each, encoding, truncate) }));
+    let [last, bytes] = [0, 0];
+    while (messages.length < count && bytes < GET_BYTES_MAX) {
+      const got = await take(session, path['name'] ?? '', (each) => ({ tag: each.tag, ...show(each, encoding, truncate) }));
       if (got === undefined) break;
       messages.push(got.message);
       last = got.tag;
+      bytes += got.bytes;
     }
     if (last > 0 && mode === 'ack_requeue_false') session.ack(last, true);
     if (last > 0 && mode === 'reject_requeue_false') session.nack(last, true, false);
@@ -115,11 +118,11 @@ function take<Result>(session: Session, queue: string, use: (got: Got) => Result
   return new Promise((resolve) => session.get(queue, false, (got) => resolve(got === undefined ? undefined : use(got))));
 }
 
-function show(got: Got, encoding: string, truncate: number): object {
+function show(got: Got, encoding: string, truncate: number): { message: object; bytes: number } {
   const content = new Content().read(got.bytes, got.start, got.end);
   const body = got.bytes.subarray(content.bodyStart, Math.min(got.end, content.bodyStart + truncate));
   const text = encoding === 'auto' && isUtf8(body, 0, body.length) ? decodeUtf8(body, 0, body.length) : undefined;
-  return {
+  const message = {
     payload_bytes: content.bodyBytes,
     redelivered: got.redelivered,
     exchange: content.exchange,
@@ -129,6 +132,7 @@ function show(got: Got, encoding: string, truncate: number): object {
     payload: text ?? encodeBase64(body),
     payload_encoding: text === undefined ? 'base64' : 'string',
   };
+  return { message, bytes: content.bodyStart - got.start + body.length };
 }
 
 /** Declares a queue, publishes to it and gets it: the whole way once (RabbitMQ's aliveness test). */

@@ -83,6 +83,43 @@ describe('an explanation', () => {
     expect([...vhostOf(engine).queues.values()].map(({ counts, readyCount }) => ({ ...counts, readyCount }))).toEqual(before);
   });
 
+  test('has bounds, whatever is bound and asked, and says what it leaves out', () => {
+    const engine = new Engine();
+    const peer = engine.connect();
+    engine.declare(peer, 'q');
+    declare(peer, 't', 'topic', new Map([['alternate-exchange', 'amq.fanout']]));
+    const bind = (from: number, to: number): void => {
+      for (let n = from; n < to; n++) peer.session.bindQueue('q', 't', `b${n}`, new Map());
+    };
+    bind(0, 1_100);
+    const keys = (count: number) => ({
+      headers: new Map([['CC', Array.from({ length: count }, (_, n) => `${n}`.padEnd(20_000 / count, 'k'))]]),
+    });
+    const shown = ask(engine, 't', 'x');
+    expect([shown.attempts.length, shown.isUnroutable, shown.leftOut]).toEqual([
+      1_000,
+      true,
+      ['100 bindings were tried and are not shown'],
+    ]);
+    expect(ask(engine, 't', 'b1099').isUnroutable).toBe(false);
+    expect(ask(engine, 't', 'x', keys(100)).attempts.at(-1)?.why).toMatch(
+      /^'x', '0k{63}\.\.\.', '1k{63}\.\.\.' and 98 more is not the pattern 'b\d+'$/,
+    );
+    const many = ask(engine, 't', 'x', keys(101));
+    expect([many.isUnroutable, many.leftOut[0]]).toEqual([undefined, '1 keys in CC and BCC were not tried: 100 are']);
+    bind(1_100, 10_100);
+    const { isUnroutable, leftOut, visits } = ask(engine, 't', 'b10099');
+    expect([isUnroutable, leftOut]).toEqual([
+      undefined,
+      [
+        'no more bindings were tried after 10000: queues and exchanges behind others are missing',
+        '9000 bindings were tried and are not shown',
+      ],
+    ]);
+    expect(visits.map(({ exchange, alternate }) => [exchange, alternate])).toEqual([['t', undefined]]);
+    expect(JSON.stringify(ask(engine, 't', 'x', keys(6_400))).length).toBeLessThan(1_000_000);
+  });
+
   test('is refused for what the publish itself would be refused for', () => {
     expect(() => ask(new Engine(), 'none', 'k')).toThrow("no exchange 'none' in vhost '/'");
     expect(() => ask(new Engine(), 'amq.rabbitmq.trace', 'k')).toThrow('internal');

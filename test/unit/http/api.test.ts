@@ -1,6 +1,6 @@
 // The API without a port: logins, bad requests, lists, and what changes. Who may do what: route-matrix.test.ts.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { type Login, trustedAccount } from '../../../server/broker/login.ts';
+import { type Login, TooManyLogins, trustedAccount } from '../../../server/broker/login.ts';
 import type { Queue } from '../../../server/broker/queue.ts';
 import { createApi } from '../../../server/http/api.ts';
 import type { RateSource } from '../../../server/http/route.ts';
@@ -28,6 +28,20 @@ describe('logins', () => {
     await expect.poll(() => response?.status, { timeout: 30_000 }).toBe(401);
     expect(response?.headers.get('www-authenticate')).toContain('Basic');
     expect(await response?.text()).toBe('{"error":"not_authorised","reason":"Login failed"}');
+  });
+
+  test('a login that nobody had time to look into is 503, at once, and no refusal of the password', async () => {
+    const login: Login = {
+      check: (_user, _password, _remote, done) => done(new TooManyLogins()),
+      certified: () => trustedAccount('nobody'),
+    };
+    server = new ApiServer({ login });
+    const { status, body, headers } = await server.ask('GET', '/api/whoami', 'admin');
+    expect([status, body]).toEqual([
+      503,
+      { error: 'service_unavailable', reason: 'too many logins at once', hint: 'try again in a moment' },
+    ]);
+    expect([headers.get('retry-after'), headers.get('www-authenticate')]).toEqual(['1', null]);
   });
 });
 
@@ -248,6 +262,22 @@ test('a message goes in and comes out as it was, with its properties', async () 
   const taken = await server.ask('POST', '/api/queues/%2F/q/get', 'admin', JSON.stringify({ ...get, ackmode: 'ack_requeue_false' }));
   expect(taken.body).toEqual([{ ...seen, redelivered: true }]);
   expect((await server.ask('POST', '/api/queues/%2F/q/get', 'admin', JSON.stringify(get))).body).toEqual([]);
+});
+
+test('one answer has no more than 16 MiB of messages, and the rest stay in the queue', async () => {
+  const { engine } = server;
+  const queue = engine.broker.vhost('/')?.queues.get('q');
+  const peer = engine.connect();
+  await server.ask('DELETE', '/api/queues/%2F/q/contents', 'admin');
+  for (let n = 0; n < 6; n++) {
+    engine.publish(peer, '', 'q', 'x'.repeat(4_194_304));
+    engine.time.settle();
+  }
+  const get = (more: object) =>
+    server.ask('POST', '/api/queues/%2F/q/get', 'admin', JSON.stringify({ count: 10_000, ackmode: 'ack_requeue_false', ...more }));
+  const { body } = await get({});
+  expect([Array.isArray(body) && body.length, queue?.readyCount, queue?.unackedCount]).toEqual([4, 2, 0]);
+  expect((await get({ truncate: 10 })).body).toMatchObject([{ payload: 'xxxxxxxxxx' }, { payload: 'xxxxxxxxxx' }]);
 });
 
 test('a queue is shown with what tools look at, and with rates where somebody measures them', async () => {

@@ -1,6 +1,6 @@
 // The body of a request: counted, not packed, and JSON with one meaning; what is wrong with it is said with its place.
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SystemClock } from '../../../server/clock.ts';
 import { apiListener } from '../../../server/http/api-listener.ts';
@@ -144,7 +144,9 @@ describe('above the limit', () => {
     expect(await askBytes(' '.repeat(1_000_000))).toMatchObject([400, { reason: expect.stringContaining('line 1, column 1000001') }]);
   });
 
-  test('a socket that sends chunks without end gets 413 and is closed', async () => {
+  async function dialled(
+    headers: string,
+  ): Promise<{ socket: Socket; answer: () => string; send: (isOn: () => boolean) => void; close: () => Promise<void> }> {
     const listener = apiListener(server.options, () => true);
     const options = { requestMsMax: 60_000, tlsHandshakeMsMax: 60_000, clock: new SystemClock() };
     const http = new HttpServer({ ...options, upgrade: () => undefined, api: async () => listener });
@@ -153,17 +155,38 @@ describe('above the limit', () => {
     socket.on('error', () => undefined); // what is still on its way when the server closes
     let answer = '';
     socket.on('data', (bytes) => (answer += bytes.toString()));
-    socket.write(`PUT ${NEW} HTTP/1.1\r\nhost: leveret\r\nauthorization: ${AUTHORIZATION}\r\ntransfer-encoding: chunked\r\n\r\n`);
+    socket.write(`PUT ${NEW} HTTP/1.1\r\nhost: leveret\r\n${headers}transfer-encoding: chunked\r\n\r\n`);
     const chunk = `10000\r\n${' '.repeat(65_536)}\r\n`;
-    const send = (): void => {
-      if (socket.destroyed || answer !== '') return;
-      if (socket.write(chunk)) setImmediate(send);
-      else socket.once('drain', send);
+    const send = (isOn: () => boolean): void => {
+      if (socket.destroyed || !isOn()) return;
+      if (socket.write(chunk)) setImmediate(send, isOn);
+      else socket.once('drain', () => send(isOn));
     };
-    send();
-    await once(socket, 'close');
-    expect(answer).toMatch(/^HTTP\/1\.1 413 /);
-    expect(answer.toLowerCase()).toContain('connection: close');
-    await http.close(0);
+    return { socket, answer: () => answer, send, close: () => http.close(0) };
+  }
+  const closed = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()));
+
+  test('a socket that sends chunks without end gets 413 and is closed', async () => {
+    const { socket, answer, send, close } = await dialled(`authorization: ${AUTHORIZATION}\r\n`);
+    send(() => answer() === '');
+    await closed(socket);
+    expect(answer()).toMatch(/^HTTP\/1\.1 413 /);
+    expect(answer().toLowerCase()).toContain('connection: close');
+    await close();
+  });
+
+  test('nothing of a body is read from a socket whose login was refused', async () => {
+    const { socket, answer, send, close } = await dialled('');
+    await once(socket, 'data');
+    expect(answer()).toMatch(/^HTTP\/1\.1 401 /);
+    expect(answer().toLowerCase()).toContain('connection: close');
+    send(() => true);
+    await closed(socket);
+    await close();
+  });
+
+  test('a refusal whose body was read, or that had none, keeps its connection', async () => {
+    for (const body of ['[]', undefined]) expect((await server.ask('PUT', NEW, 'admin', body)).headers.get('connection')).toBeNull();
+    expect((await server.ask('GET', '/api/nothing', 'admin')).headers.get('connection')).toBeNull();
   });
 });

@@ -1,5 +1,6 @@
 // Publish and pull by plain HTTP: what goes in comes out, waiting, holding, settling, and who hangs up.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { trustedAccount } from '../../../server/broker/login.ts';
 import { ApiServer, HERE, rightsWithout } from '../../support/api-server.ts';
 
 let server: ApiServer;
@@ -133,6 +134,26 @@ describe('pulling', () => {
     expect([queue()?.readyCount, queue()?.unackedCount]).toEqual([1, 0]);
     expect((await settle(pulled.response?.headers.get('amqp-token') ?? null)).status).toBe(404);
     expect(server.engine.time.timerCount).toBe(0);
+  });
+
+  test('neither a wait nor a hold goes beyond the token that the caller came with', async () => {
+    const { time } = server.engine;
+    server.accounts.set('admin', { ...trustedAccount('admin'), expiresAt: time.now() + 2_000 });
+    const waits = asked('/v1/queues/%2F/q/pull?wait=8000&ack=auto');
+    await waiting();
+    time.advance(1_999);
+    expect(queue()?.consumerCount).toBe(1);
+    time.advance(1);
+    await expect.poll(() => waits.response?.status).toBe(204);
+    server.engine.publish(server.engine.connect(), 'x', 'k', 'after that');
+    time.settle();
+    expect([queue()?.readyCount, queue()?.consumerCount]).toEqual([1, 0]);
+    server.accounts.set('admin', { ...trustedAccount('admin'), expiresAt: time.now() + 2_000 });
+    const held = asked('/v1/queues/%2F/q/pull');
+    await expect.poll(() => held.response?.status).toBe(200);
+    expect(queue()?.unackedCount).toBe(1);
+    time.advance(2_000);
+    expect([queue()?.readyCount, queue()?.unackedCount, time.timerCount]).toEqual([1, 0, 0]);
   });
 
   test('ack=auto leaves nothing to settle', async () => {

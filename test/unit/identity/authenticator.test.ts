@@ -1,7 +1,7 @@
 // Logins: whose password is right, how often it may be wrong, and what is remembered.
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
-import { type Account, endsOf, type Remote } from '../../../server/broker/login.ts';
+import { type Account, endsOf, type Remote, TooManyLogins } from '../../../server/broker/login.ts';
 import { Authenticator } from '../../../server/identity/authenticator.ts';
 import { generateUser, installDefaultUser } from '../../../server/identity/default-user.ts';
 import { Passwords, RABBIT_SHA256, RABBIT_SHA512, SCRYPT } from '../../../server/identity/passwords.ts';
@@ -146,6 +146,20 @@ test('two passwords are hashed at a time, and beyond a queue of 256 a login is t
   const answers = await Promise.all(asked);
   expect(answers.filter((text) => text === 'ACCESS_REFUSED - login was refused: too many logins at once')).toHaveLength(262 - 258);
   expect(answers.filter((text) => text === 'ACCESS_REFUSED - login was refused: wrong user or password')).toHaveLength(258);
+});
+
+test('a flood of logins from one address leaves its places to others, who are served in turn', async () => {
+  const door = new Door();
+  await door.add('ops', 'right-one');
+  const order: string[] = [];
+  const flood = Array.from({ length: 400 }, (_, n) =>
+    door.logIn(`nobody ${n}`, 'x').catch((error: Error) => void order.push(error instanceof TooManyLogins ? 'turned away' : 'wrong')),
+  );
+  await door.logIn('ops', 'right-one', elsewhere);
+  order.push('ops');
+  await Promise.all(flood);
+  expect(order.filter((each) => each === 'turned away')).toHaveLength(400 - 257); // and one for ops
+  expect(order.filter((each) => each !== 'turned away').indexOf('ops')).toBeLessThan(10);
 });
 
 test('a thousand who come at once with the same name and password cost one hash, and each gets its answer', async () => {
