@@ -13,6 +13,7 @@ import { Broker } from './broker/broker.ts';
 import { importDefinitions } from './broker/definitions-file/apply.ts';
 import { type BrokerLimits, defaultLimits } from './broker/limits.ts';
 import { TellingLogin } from './broker/login-events.ts';
+import { NODE } from './broker/names.ts';
 import { certificateEnd } from './certificate.ts';
 import { SystemRandom, SystemTurns } from './clock.ts';
 import type { Config, ConfigLimits, JwtConfig } from './config.ts';
@@ -66,9 +67,6 @@ export interface Parts {
   /** In RabbitMQ's format: imported before anybody can come in. */
   readonly definitions?: JsonObject | undefined;
 }
-
-// RabbitMQ's tools want a node's name.
-const NODE = 'leveret@localhost';
 
 // What stands around a body at most: names, properties, a header table of 64 KiB. A client sends while its credit is above 0, so its last message
 // may be of the largest size: a window below that would make a debt of more than a window out of correct use.
@@ -242,7 +240,7 @@ export class Leveret implements ConnectionOwner {
   }
 
   /** Makes the management API when somebody asks: a broker that nobody manages starts without it. Both ports have the same. */
-  #lazyApi({ sampler }: Operations, isLoopback: (address: string) => boolean): () => Promise<ApiListener> {
+  #lazyApi(operations: Operations, isLoopback: (address: string) => boolean): () => Promise<ApiListener> {
     const { broker, clock, login, product } = this.#settings;
     const { webhookUrl, dlqDepth: depth, dlqOldestMs: oldestMs, dlqGrowthPerMin: growthPerMin } = this.#config.alerts;
     const deadLetterAlerts = { depth, oldestMs, growthPerMin, isSent: webhookUrl !== undefined };
@@ -252,10 +250,10 @@ export class Leveret implements ConnectionOwner {
       clock,
       log: this.#logs.logFor({ connection: 0, peer: 'api' }),
       hashPassword: (password: string) => this.#passwords.hash(password),
-      facts: { ...product, startedAt: clock.now(), listeners: () => this.#listening, deadLetterAlerts },
+      facts: { ...product, startedAt: clock.now(), listeners: () => this.#listening, memory: () => operations.memory(), deadLetterAlerts },
       limits: this.#config.limits,
       turns: this.#turns,
-      rates: sampler,
+      rates: operations.sampler,
       audit: this.#audit,
     };
     const load = async (): Promise<ApiListener> => (await import('./http/api-listener.ts')).apiListener(options, isLoopback);

@@ -292,7 +292,7 @@ function readLimits(read: (key: string) => number): ConfigLimits {
 }
 
 function complaint(setting: Setting, error: ErrorObject | undefined, value: unknown): string {
-  const isShown = !setting.isSecret && !(typeof value === 'string' && value.includes('@')); // a URL may hold a password
+  const isShown = !setting.isSecret && !(typeof value === 'string' && /[@?]/.test(value)); // a URL may hold a password or a token
   const given = isShown ? `, not ${JSON.stringify(value)}` : '';
   const choices = setting.schema.enum;
   if (choices !== undefined) {

@@ -72,6 +72,12 @@ export class Operations {
     this.#figures.close();
   }
 
+  /** What the process holds, and where the memory alarm begins. */
+  memory(): { readonly residentBytes: number; readonly alarmBytes: number } {
+    const { residentBytes, memoryLimitBytes: alarmBytes } = this.#figures.read();
+    return { residentBytes, alarmBytes };
+  }
+
   /** Undefined: the path is neither of metrics nor of health. */
   answer(path: string, query: URLSearchParams): Page | undefined {
     return healthAnswer(path, this.phase) ?? metricsAnswer(this.#source, path, query);

@@ -7,7 +7,7 @@ import type { Broker } from '../broker/broker.ts';
 export class AlarmNotice implements AlarmWatcher {
   readonly #broker: Broker;
   readonly #tell: (reason: string | undefined) => void;
-  #isTold = false;
+  isTold = false;
 
   /** `tell` gets the reason, and undefined when it is over. */
   constructor(broker: Broker, tell: (reason: string | undefined) => void) {
@@ -16,14 +16,14 @@ export class AlarmNotice implements AlarmWatcher {
   }
 
   begin(): void {
-    if (this.#isTold) return;
-    this.#isTold = true;
+    if (this.isTold) return;
+    this.isTold = true;
     this.#broker.alarms.watch(this);
     this.#tell(this.#broker.alarms.reason);
   }
 
   unblocked(): void {
-    this.#isTold = false;
+    this.isTold = false;
     this.#tell(undefined);
   }
 

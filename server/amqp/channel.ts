@@ -16,7 +16,7 @@ import { type AmqpError, ReplyCode } from '../../shared/error.ts';
 import { shortStringBytes, writeShortString } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Consumer } from '../broker/consumer.ts';
-import type { Identity } from '../broker/login.ts';
+import type { Identity, Remote } from '../broker/login.ts';
 import { Discipline, type Publisher } from '../broker/publisher.ts';
 import type { Session } from '../broker/session.ts';
 import type { SessionSink } from '../broker/session-sink.ts';
@@ -30,6 +30,7 @@ export interface ChannelHost {
   readonly broker: Broker;
   readonly outbox: Outbox;
   readonly identity: Identity;
+  readonly remote: Remote;
   /** The client announced consumer_cancel_notify. */
   readonly isCancelNotified: boolean;
   readonly messageBytesMax: number;

@@ -6,6 +6,8 @@
 import { BlamelessError, type FrameReader, FrameType, misplacedFrame } from '../../shared/amqp/frame.ts';
 import { decodeMethod } from '../../shared/amqp/methods.ts';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { channelFields } from '../broker/event-fields.ts';
+import { endsOf } from '../broker/login.ts';
 import type { Session } from '../broker/session.ts';
 import { noMethod } from './assembly.ts';
 import { Channel, type ChannelHost } from './channel.ts';
@@ -74,9 +76,8 @@ export class Channels {
   }
 
   #tell(kind: 'channel.created' | 'channel.closed', { number, session }: Channel): void {
-    const { account, name } = session.identity;
-    const ends = kind === 'channel.closed' ? {} : { connection: name, number, user: account.name, vhost: session.vhost.name };
-    this.#host.broker.events.emit(kind, { pid: session.id, name: `${name} (${number})`, ...ends }, account.name);
+    const { broker, remote } = this.#host;
+    broker.events.tell(kind, () => channelFields(kind, endsOf(remote).name, number, session), session.identity.account.name);
   }
 
   #open(number: number): void {

@@ -6,6 +6,7 @@ import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { ConnectionView } from '../broker/connections.ts';
 import { type Account, type Endpoint, endsOf, type Remote } from '../broker/login.ts';
 import type { Session } from '../broker/session.ts';
+import type { AlarmNotice } from './alarm-notice.ts';
 import type { Channels } from './channels.ts';
 import type { Outbox } from './outbox.ts';
 
@@ -14,6 +15,7 @@ export interface ViewedConnection {
   readonly receivedBytes: number;
   readonly heartbeatSeconds: number;
   readonly outbox: Outbox;
+  readonly alarmNotice: AlarmNotice;
   fail(error: AmqpError, key: number): void;
 }
 
@@ -54,6 +56,9 @@ export class AmqpConnectionView implements ConnectionView {
     this.#channels = channels;
   }
 
+  get isBlocked(): boolean {
+    return this.#connection.alarmNotice.isTold;
+  }
   get receivedBytes(): number {
     return this.#connection.receivedBytes;
   }

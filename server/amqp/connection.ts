@@ -54,7 +54,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
   assemblingHeaderBytes = 0;
   readonly #settings: AmqpSettings;
   readonly #socket: ByteSocket;
-  readonly #remote: AmqpRemote;
+  readonly remote: AmqpRemote;
   readonly #log: ConnectionLog;
   readonly #owner: AmqpConnectionOwner;
   readonly #loop: FrameLoop;
@@ -64,7 +64,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
   #phase: Phase = Phase.Header;
   #timer: Timer | undefined;
   #heartbeat: Heartbeat | undefined;
-  readonly #alarmNotice: AlarmNotice;
+  readonly alarmNotice: AlarmNotice;
   readonly #login: LoginStep;
   readonly #lease: Lease;
   /** Of a new secret that is looked into: what comes of it. */
@@ -80,8 +80,8 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
     this.#loop = new FrameLoop(this, frameMaxBeforeTune);
     this.#channels = new Channels(this, channelMax);
     this.#socket = socket;
-    this.#remote = remote;
-    this.#alarmNotice = new AlarmNotice(settings.broker, (reason) => this.#toldOfAlarm(reason));
+    this.remote = remote;
+    this.alarmNotice = new AlarmNotice(settings.broker, (reason) => this.#toldOfAlarm(reason));
     this.#login = new LoginStep(settings.login, remote, () => this.release(Hold.Reply));
     this.#lease = new Lease(settings.clock, settings.login, remote, (error) => this.fail(error, 0));
     this.#log = log;
@@ -198,7 +198,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
     }
     if (rest === 'wrong' || rest === 'short') return undefined;
     this.#transition(Phase.Start);
-    this.#send('connection.start', startFields(this.#settings.product, this.#remote.certifiedName !== undefined));
+    this.#send('connection.start', startFields(this.#settings.product, this.remote.certifiedName !== undefined));
     return rest;
   }
 
@@ -245,9 +245,9 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
     const { account, mechanism } = this.#login;
     this.broker.vhosts.open(account, virtualHost);
     this.broker.connections.check(account, virtualHost);
-    this.#identity = { account, vhost: virtualHost, name: this.#client.name ?? this.#remote.name };
+    this.#identity = { account, vhost: virtualHost, name: this.#client.name ?? this.remote.name };
     const facts = { account, vhost: virtualHost, mechanism, connectedAt: this.#settings.clock.now(), clientProperties: this.#client.table };
-    this.#view = new AmqpConnectionView(this, this.#channels, this.#remote, facts);
+    this.#view = new AmqpConnectionView(this, this.#channels, this.remote, facts);
     this.broker.connections.add(this.#view);
     this.#transition(Phase.Open);
     this.#timer?.cancel();
@@ -282,7 +282,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
 
   hold(why: Hold): void {
     this.#loop.hold(why);
-    if (why === Hold.Alarm) this.#alarmNotice.begin();
+    if (why === Hold.Alarm) this.alarmNotice.begin();
   }
 
   /** undefined: it is over. */
@@ -372,7 +372,7 @@ export class AmqpConnection implements ByteHandler, ChannelHost, FrameLoopHost {
     this.#timer?.cancel();
     this.#heartbeat?.end();
     this.#lease.end();
-    this.#alarmNotice.forget();
+    this.alarmNotice.forget();
     if (this.#view !== undefined) this.broker.connections.remove(this.#view);
     this.#owner.closed(this);
   }

@@ -6,7 +6,7 @@
 
 import type { Notice } from '../ports.ts';
 import type { Broker } from './broker.ts';
-import { NODE } from './firehose.ts';
+import { NODE } from './names.ts';
 
 const CLEARS_AT = 0.8; // of the limit on message bytes
 

@@ -27,6 +27,8 @@ export interface ConnectionView {
   readonly frameMax: number;
   readonly channelMax: number;
   readonly heartbeatSeconds: number;
+  /** It has published under an alarm, and is held back until that is over. */
+  readonly isBlocked: boolean;
   readonly receivedBytes: number;
   readonly sentBytes: number;
   /** By channel number; a connection of leveret.v1 is one session, with number 1. */

@@ -12,8 +12,7 @@
 
 import type { FieldTable } from '../../shared/amqp/table.ts';
 import { invariant } from '../../shared/assert.ts';
-import type { JsonObject } from '../../shared/protocol/control.ts';
-import { tableFromJson, tableToJson } from '../../shared/protocol/json.ts';
+import { isObject, tableFromJson, tableToJson } from '../../shared/protocol/json.ts';
 import type { Definition } from '../ports.ts';
 import type { Binding, Exchange } from './exchange.ts';
 import { RESERVED_PREFIX } from './names.ts';
@@ -98,8 +97,4 @@ export class DefinitionReader {
     invariant(isObject(value), `a logged ${this.#definition.kind} has an object '${field}'`);
     return tableFromJson(value);
   }
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -9,6 +9,7 @@ import type { Consumer } from './consumer.ts';
 import type { Binding, Exchange } from './exchange.ts';
 import { printValue, typeName } from './field-values.ts';
 import type { Queue } from './queue.ts';
+import type { Session } from './session.ts';
 
 export type Fields = Readonly<Record<string, FieldValue>>;
 
@@ -58,6 +59,17 @@ export function consumerFields(consumer: Consumer): Fields {
 
 export function consumerEndFields({ tag, queue, session }: Consumer): Fields {
   return { consumer_tag: tag, channel: session.id, vhost: queue.vhost.name, queue: queue.name };
+}
+
+/** `connection`: its name as in its own events, whatever the client calls it. */
+export function channelFields(
+  kind: 'channel.created' | 'channel.closed',
+  connection: string,
+  number: number,
+  { id, identity, vhost }: Session,
+): Fields {
+  const fields = { pid: id, name: `${connection} (${number})` };
+  return kind === 'channel.closed' ? fields : { ...fields, connection, number, user: identity.account.name, vhost: vhost.name };
 }
 
 export function connectionFields(view: ConnectionView): Fields {

@@ -91,6 +91,11 @@ export class Exchange {
     this.matcher = createMatcher(options.type);
   }
 
+  /** As everybody is told: the default exchange is direct (AMQP 0-9-1), and inside a topic exchange, for taps. */
+  get shownType(): string {
+    return this.name === '' ? 'direct' : this.type;
+  }
+
   get boundCount(): number {
     return this.#boundCount;
   }

@@ -143,15 +143,9 @@ class Walk {
     this.#waiting.push({ exchange, from: 'publish', via: undefined });
     for (let next = this.#waiting.pop(); next !== undefined && !this.#isCut; next = this.#waiting.pop()) {
       const isMatched = this.#tryAll(next.exchange);
-      const { name } = next.exchange;
-      const type = this.#typeOf(next.exchange);
+      const { name, shownType: type } = next.exchange;
       this.visits.push({ exchange: name, type, from: next.from, via: next.via, alternate: this.#alternate(next.exchange, isMatched) });
     }
-  }
-
-  /** The default exchange answers as a direct one, whatever it is made of. */
-  #typeOf(exchange: Exchange): string {
-    return exchange === this.#vhost.defaultExchange ? 'direct' : exchange.type;
   }
 
   /** Whether anything matched here. */
@@ -192,7 +186,7 @@ class Walk {
     const { key, arguments: args, destination } = binding;
     this.#note(() => ({
       exchange: exchange.name,
-      type: exchange.type,
+      type: exchange.shownType,
       bindingKey: key,
       arguments: args,
       destinationType: destination.kind,

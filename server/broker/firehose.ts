@@ -10,12 +10,11 @@ import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import { MessageFlag, type Stored, type View } from '../ports.ts';
 import type { Broker } from './broker.ts';
 import type { InternalPublisher } from './internal-publisher.ts';
+import { NODE } from './names.ts';
 import { TRACE_EXCHANGE } from './predeclared.ts';
 import type { Queue } from './queue.ts';
 import { extraKeysOf } from './router.ts';
 import type { Session } from './session.ts';
-
-export const NODE = 'leveret@localhost';
 
 /** As RabbitMQ spells properties in a trace, in its order. */
 const PROPERTY_NAMES: readonly (readonly [field: keyof Properties, name: string])[] = [

@@ -10,6 +10,9 @@ export type NamedKind = 'exchange' | 'queue';
 
 export const RESERVED_PREFIX = 'amq.';
 
+/** There is one, and RabbitMQ's tools want a name of it. */
+export const NODE = 'leveret@localhost';
+
 /** As RabbitMQ's error texts spell it: queue 'q' in vhost '/' */
 export function describe(kind: NamedKind, name: string, vhost: string): string {
   return `${kind} '${name}' in vhost '${vhost}'`;

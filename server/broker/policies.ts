@@ -8,6 +8,7 @@
 import { AmqpError, ReplyCode, replyName } from '../../shared/error.ts';
 import { globMatcher } from '../../shared/glob.ts';
 import type { Json, JsonObject } from '../../shared/protocol/control.ts';
+import { isObject } from '../../shared/protocol/json.ts';
 import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import type { Notices } from '../ports.ts';
 import type { Destination } from './exchange.ts';
@@ -192,8 +193,4 @@ function isSame(a: EffectivePolicy, b: EffectivePolicy): boolean {
 
 function text(value: Json | undefined): string {
   return typeof value === 'string' ? value : '';
-}
-
-function isObject(value: Json | undefined): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

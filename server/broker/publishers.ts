@@ -12,7 +12,7 @@ export class Publishers {
   readonly #touch: () => void;
   readonly #open = new Set<Publisher>();
   readonly #unconfirmed = new Set<Publisher>();
-  #wasToldBlocked = false;
+  wasToldBlocked = false;
   #hasPublished = false;
 
   /** `touch`: something waits for the sink's end of turn. */
@@ -81,8 +81,8 @@ export class Publishers {
   endTurn(): void {
     if (this.#broker.isBlocked) return;
     for (const publisher of this.#open) publisher.replenish();
-    if (!this.#wasToldBlocked) return;
-    this.#wasToldBlocked = false;
+    if (!this.wasToldBlocked) return;
+    this.wasToldBlocked = false;
     this.#sink.blocked(undefined);
   }
 
@@ -93,8 +93,8 @@ export class Publishers {
 
   /** Once per episode. */
   #sayBlocked(): void {
-    if (this.#wasToldBlocked) return;
-    this.#wasToldBlocked = true;
+    if (this.wasToldBlocked) return;
+    this.wasToldBlocked = true;
     this.#sink.blocked(this.#broker.alarms.reason);
     this.#touch();
   }

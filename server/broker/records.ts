@@ -5,6 +5,7 @@
 
 import { invariant } from '../../shared/assert.ts';
 import type { JsonObject } from '../../shared/protocol/control.ts';
+import { isObject } from '../../shared/protocol/json.ts';
 import type { Definition } from '../ports.ts';
 
 /** In the order in which they are restored. */
@@ -111,8 +112,4 @@ export class Records {
 
 function isKey(key: unknown): key is RecordKey {
   return Array.isArray(key) && key.every((part) => typeof part === 'string');
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

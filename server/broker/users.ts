@@ -5,6 +5,7 @@
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { JsonObject } from '../../shared/protocol/control.ts';
+import { SHORT_STRING_BYTES_MAX, utf8Length } from '../../shared/text.ts';
 import type { Notices } from '../ports.ts';
 import { type Account, type AccountLimits, NO_LIMITS } from './login.ts';
 import type { Records } from './records.ts';
@@ -59,7 +60,8 @@ export class Users {
   }
 
   put(name: string, { passwordHash, hashingAlgorithm, tags, importedTag }: UserRecord): void {
-    if (name === '' || name.length > 255) throw new AmqpError(ReplyCode.PreconditionFailed, 'a user name has 1 to 255 characters');
+    if (name === '' || utf8Length(name) > SHORT_STRING_BYTES_MAX)
+      throw new AmqpError(ReplyCode.PreconditionFailed, `a user name has 1 to ${SHORT_STRING_BYTES_MAX} bytes`);
     this.#records.put('user', [name], {
       passwordHash,
       hashingAlgorithm,

@@ -1,5 +1,5 @@
 // `leveret config`: what is wrong with the configuration, what it comes to, and what a setting is for. It reads what `leveret start` would, and starts nothing.
-// Always: (1) `check` tells every mistake, and ends with 78 when there is one; (2) `print` is TOML that `start` accepts, but for secrets, which are left out;
+// Always: (1) `check` tells every mistake, and ends with 78 when there is one; (2) `print` is TOML that `start` accepts, but for secrets and queries of URLs, which are left out;
 // (3) what `explain` says is what docs/configuration.md says.
 
 import type { Command } from 'commander';
@@ -45,12 +45,22 @@ async function printConfig(flags: ConfigFlags, terminal: Terminal): Promise<void
   if (mistakes.length > 0) throw new CliError(ExitCode.Configuration, mistakes.join('\n'));
   const shown = SETTINGS.map((setting) => {
     const { value, where } = values.get(setting.key) ?? { value: setting.default, where: DEFAULT };
-    return { setting, value: setting.isSecret && value !== '' ? SECRET : value, where };
+    return { setting, value: setting.isSecret && value !== '' ? SECRET : masked(value), where };
   });
   const output = new Output(terminal, flags['json'] === true);
   const settings = Object.fromEntries(shown.map(({ setting, value, where }) => [setting.key, { value, where }]));
   await output.result({ settings }, () => toToml(shown));
   output.check();
+}
+
+/** The query of a URL may hold a token. */
+function masked<Value>(value: Value): Value | string {
+  const query = typeof value === 'string' && /^https?:/i.test(value) ? value.indexOf('?') : -1;
+  return typeof value === 'string' && query >= 0 ? `${value.slice(0, query)}?${SECRET}` : value;
+}
+
+function isMasked(value: unknown): boolean {
+  return typeof value === 'string' && (value === SECRET || value.endsWith(`?${SECRET}`));
 }
 
 interface Shown {
@@ -71,7 +81,7 @@ function toToml(shown: readonly Shown[]): string {
     if (of !== table) lines.push('', `[${of}]`);
     table = of;
     const line = `${stringify({ [name]: value }).trim()} # ${where.replace(/[^\x20-\x7e]/g, '?')}`;
-    lines.push(value === SECRET || (isInMemory && setting.key === 'data-dir') ? `# ${line}` : line);
+    lines.push(isMasked(value) || (isInMemory && setting.key === 'data-dir') ? `# ${line}` : line);
   }
   return lines.join('\n');
 }

@@ -3,7 +3,8 @@
 // keeps the tags, new tags keep the password. Refuses: to know rights (permissions.ts). RabbitMQ differs: add_user of one that is there exits with 70, here with 1.
 
 import type { Json } from '../../shared/protocol/control.ts';
-import { RABBIT_SHA256, rabbitHash } from '../identity/passwords.ts';
+import { RABBIT_SHA256 } from '../broker/password-hash.ts';
+import { rabbitHash } from '../identity/passwords.ts';
 import { type Api, ApiError, type Fields, path } from './api.ts';
 import { type ApiFlags, type ApiWork, addApiFlags, type Configure, runApiVerb } from './api-verb.ts';
 import { CliError, ExitCode } from './exit-codes.ts';

@@ -2,13 +2,13 @@
 // Always: names and fields are RabbitMQ's; a rate is 0 where nobody measures. Refuses: who may see it (routes/topology.ts).
 
 import { type Consumer, Standing } from '../broker/consumer.ts';
+import { NODE } from '../broker/names.ts';
+import { plainTable } from '../broker/plain-table.ts';
 import type { Queue } from '../broker/queue.ts';
 import { type Counter, indexOfCounter, readCounters } from '../broker/traffic.ts';
 import { type Fields, showFields } from './listing.ts';
-import { plainTable } from './plain-table.ts';
 import type { LevelRates, RateSource, Rates } from './route.ts';
 
-export const NODE = 'leveret@localhost';
 /** docs/performance.md: what a message costs beside its content, which is on disk. */
 const INDEX_BYTES = 32;
 

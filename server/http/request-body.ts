@@ -6,8 +6,9 @@
 
 import { type ParseErrorCode, printParseErrorCode, visit } from 'jsonc-parser';
 import type { JsonObject } from '../../shared/protocol/control.ts';
+import { isObject } from '../../shared/protocol/json.ts';
 import { badRequest, HttpError } from './http-error.ts';
-import { type BodyLimit, isObject } from './route.ts';
+import type { BodyLimit } from './route.ts';
 
 /** Definitions need 6, and a table of arguments in them 16 more. */
 const DEPTH_MAX = 64;

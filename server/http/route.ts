@@ -4,6 +4,7 @@
 // Refuses: sockets and streams; a handler gets what was read, and answers a value.
 
 import type { JsonObject } from '../../shared/protocol/control.ts';
+import { isObject } from '../../shared/protocol/json.ts';
 import type { Operation } from '../broker/authorise.ts';
 import type { Broker } from '../broker/broker.ts';
 import type { Account, Tag } from '../broker/login.ts';
@@ -35,6 +36,8 @@ export interface RateSource {
   readonly publishers: Rates;
   /** Undefined: not measured yet. */
   queue(queue: Queue): LevelRates | undefined;
+  /** Of its queues together. */
+  vhost(name: string): LevelRates | undefined;
 }
 
 export interface Call {
@@ -60,6 +63,8 @@ export interface Call {
 
 /** What the server knows of itself beside its broker. */
 export interface ServerFacts {
+  /** Undefined where nobody looks. */
+  readonly memory?: () => { readonly residentBytes: number; readonly alarmBytes: number };
   readonly product: string;
   readonly version: string;
   readonly startedAt: number;
@@ -168,8 +173,4 @@ export function objectOf(body: JsonObject, field: string): JsonObject {
   if (value === undefined || value === '' || (Array.isArray(value) && value.length === 0)) return {};
   if (isObject(value)) return value;
   throw badRequest(`'${field}' must be an object`);
-}
-
-export function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -8,10 +8,11 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import { importedTagOf } from '../broker/imported-hash.ts';
 import { type Account, type Login, type Remote, TooManyLogins } from '../broker/login.ts';
+import { SCRYPT } from '../broker/password-hash.ts';
 import type { UserRecord, Users } from '../broker/users.ts';
 import type { Clock } from '../ports.ts';
 import { FAILURES_MAX, LoginFailures } from './failures.ts';
-import { type Passwords, SCRYPT } from './passwords.ts';
+import type { Passwords } from './passwords.ts';
 
 export const LOOPBACK_USER = 'guest';
 const VERIFIED_MS = 60_000; // security.md, 1

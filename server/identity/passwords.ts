@@ -10,11 +10,8 @@
 
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto';
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
+import { RABBIT_SHA256, RABBIT_SHA512, SCRYPT } from '../broker/password-hash.ts';
 import { FairQueue } from './fair-queue.ts';
-
-export const SCRYPT = 'leveret_scrypt';
-export const RABBIT_SHA256 = 'rabbit_password_hashing_sha256';
-export const RABBIT_SHA512 = 'rabbit_password_hashing_sha512';
 
 export interface PasswordHash {
   readonly passwordHash: string;

@@ -51,6 +51,9 @@ export class WebSocketConnectionView implements ConnectionView {
     this.#session = session;
   }
 
+  get isBlocked(): boolean {
+    return this.#session.publishers.wasToldBlocked;
+  }
   get receivedBytes(): number {
     return this.#connection.receivedBytes;
   }

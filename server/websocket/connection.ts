@@ -25,6 +25,7 @@ import { Ring } from '../../shared/ring.ts';
 import { SEND_QUEUE_BYTES_MAX } from '../../shared/send-queue.ts';
 import { utf8Length } from '../../shared/text.ts';
 import type { Broker } from '../broker/broker.ts';
+import { channelFields } from '../broker/event-fields.ts';
 import { Lease } from '../broker/lease.ts';
 import { type Account, LOGIN_DELAY_MS, type Login, type Remote } from '../broker/login.ts';
 import type { Clock, ConnectionLog, Timer } from '../ports.ts';
@@ -244,6 +245,7 @@ export class Connection implements SocketHandler {
     this.#peer.attach(session);
     this.#view = new WebSocketConnectionView(this, this.#remote, session, request.client ?? {}, clock.now());
     broker.connections.add(this.#view);
+    this.#tellChannel('channel.created');
     this.#transition(Phase.Open);
     this.#timer?.cancel();
     this.#lease.begin(account);
@@ -262,6 +264,13 @@ export class Connection implements SocketHandler {
     };
     this.#outbox.text(JSON.stringify({ id, ok: answer }));
     if (this.#isPaused) this.#goOn();
+  }
+
+  /** Its one session is shown as a channel: events of consumers name it. */
+  #tellChannel(kind: 'channel.created' | 'channel.closed'): void {
+    const view = this.#view;
+    if (view !== undefined)
+      this.#settings.broker.events.tell(kind, () => channelFields(kind, view.name, 1, this.#peer.session), view.account.name);
   }
 
   #renewed(refusal: AmqpError | undefined, done: (refusal: AmqpError | undefined) => void): void {
@@ -336,6 +345,7 @@ export class Connection implements SocketHandler {
       for (const handle of this.#peer.context.handles.values()) if (handle.kind === 'stats') handle.feed.close();
       this.#peer.session.close();
     }
+    this.#tellChannel('channel.closed');
     if (this.#view !== undefined) this.#settings.broker.connections.remove(this.#view);
     this.#owner.closed(this);
   }

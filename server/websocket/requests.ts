@@ -5,7 +5,7 @@
 
 import { AmqpError, ReplyCode } from '../../shared/error.ts';
 import type { AnswerMessage, JsonObject, OperationName } from '../../shared/protocol/control.ts';
-import { errorToJson } from '../../shared/protocol/json.ts';
+import { errorToJson, isObject } from '../../shared/protocol/json.ts';
 import { type HandledName, handlers, type Reply } from './handlers.ts';
 import type { Peer } from './peer.ts';
 import { checkRequest, isOperation } from './validators.ts';
@@ -77,8 +77,4 @@ function send(peer: Peer, text: string): void {
 
 function isHandled(op: string): op is HandledName & OperationName {
   return isOperation(op) && op !== 'hello';
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -245,7 +245,8 @@ function isErrorJson(json: unknown): json is ErrorJson {
   return isObject(json) && typeof json['code'] === 'number' && typeof json['reason'] === 'string';
 }
 
-function isObject(json: unknown): json is JsonObject {
+/** Of what JSON.parse gave; a name that AMQP cannot carry is refused where a table is made of it. */
+export function isObject(json: unknown): json is JsonObject {
   return typeof json === 'object' && json !== null && !Array.isArray(json);
 }
 

@@ -103,7 +103,11 @@ test('a TLS handshake that is never begun is cut after five seconds, and counts 
 test.each([
   ['a key without a certificate', ['--tls-key', path('server-key')], /--tls-key: TLS needs 'tls\.cert'/],
   ['a certificate without its key', ['--tls-cert', path('server')], /--tls-cert: 'tls\.cert' needs 'tls\.key'/],
-  ['a file that is not there', ['--tls-cert', path('nobody'), '--tls-key', path('server-key')], /TLS cannot be set up: ENOENT/],
+  [
+    'a file that is not there',
+    ['--tls-cert', path('nobody'), '--tls-key', path('server-key')],
+    /TLS cannot be set up: tls.cert: .* cannot be read: ENOENT/,
+  ],
   [
     'a key of another certificate',
     ['--tls-cert', path('server'), '--tls-key', path('client-key')],

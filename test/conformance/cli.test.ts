@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ChannelModel, connect } from 'amqplib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RABBIT_SHA256 } from '../../server/broker/password-hash.ts';
 import type { Configure } from '../../server/cli/api-verb.ts';
 import * as definitions from '../../server/cli/definitions.ts';
 import * as doctor from '../../server/cli/doctor.ts';
@@ -18,7 +19,7 @@ import * as policies from '../../server/cli/policies.ts';
 import * as top from '../../server/cli/top.ts';
 import * as users from '../../server/cli/users.ts';
 import * as vhosts from '../../server/cli/vhosts.ts';
-import { RABBIT_SHA256, rabbitHash } from '../../server/identity/passwords.ts';
+import { rabbitHash } from '../../server/identity/passwords.ts';
 import { type Ran, runVerb, type Surroundings, type Verb } from '../support/cli.ts';
 import { type Running, SUBJECTS } from './cli-subject.ts';
 

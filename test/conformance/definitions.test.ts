@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasRabbitMq, RabbitMq } from '../../scripts/rabbitmq.ts';
 import { exportDefinitions, importDefinitions, loadDefinitions } from '../../server/broker/definitions-file/apply.ts';
-import { isPlainObject } from '../../server/broker/definitions-file/plain-table.ts';
 import { canonicalJson } from '../../server/broker/definitions-file/thing.ts';
 import type { Json, JsonObject } from '../../shared/protocol/control.ts';
+import { isObject } from '../../shared/protocol/json.ts';
 import { Engine } from '../support/engine.ts';
 
 const SHA512 = 'rOO8ZU8aPN8qVEcU8TnOfBqBGnwD6jBC0TH6ZLp6HAMdwJCMT6bSKaSLqhtIAdqIEFQ3VsgEnVTrZZmJrbKe8Y/jU7Q=';
@@ -159,7 +159,7 @@ function unpaired(value: Json): Json {
     if (!arePairs || value.length === 0) return value.length === 0 ? '' : value.map(unpaired);
     return unpaired(Object.fromEntries(value.map((pair) => (Array.isArray(pair) ? [String(pair[0]), pair[1] ?? null] : ['', null]))));
   }
-  if (isPlainObject(value))
+  if (isObject(value))
     return Object.keys(value).length === 0 ? '' : Object.fromEntries(Object.entries(value).map(([name, field]) => [name, unpaired(field)]));
   return value;
 }

@@ -5,7 +5,7 @@
 import type { ByteSocket } from '../../server/amqp/byte-socket.ts';
 import { AmqpConnection } from '../../server/amqp/connection.ts';
 import { type AmqpSettings, defaultAmqpLimits } from '../../server/amqp/handshake.ts';
-import type { Login } from '../../server/broker/login.ts';
+import type { Login, RemoteEnds } from '../../server/broker/login.ts';
 import { FrameReader, FrameType, PROTOCOL_HEADER, writeFrameEnd, writeFrameHeader } from '../../shared/amqp/frame.ts';
 import { decodeMethod, type Method, type MethodFields, methodFrame } from '../../shared/amqp/methods.ts';
 import { CONTENT_HEADER_FIXED_BYTES, decodeProperties, encodeContentHeader, type Properties } from '../../shared/amqp/properties.ts';
@@ -24,6 +24,9 @@ export interface AmqpPeerOptions {
   readonly channels?: number;
   readonly login?: Login;
   readonly password?: string;
+  /** What the client calls its connection. */
+  readonly connectionName?: string;
+  readonly ends?: RemoteEnds;
 }
 
 export class AmqpPeer implements ByteSocket {
@@ -42,7 +45,7 @@ export class AmqpPeer implements ByteSocket {
   readonly #reader = new FrameReader(FRAME_MAX);
   readonly #unsent: (() => void)[] = [];
 
-  constructor(engine: Engine, login: Login = anybody) {
+  constructor(engine: Engine, login: Login = anybody, ends?: RemoteEnds) {
     this.#engine = engine;
     const ignore = (): void => undefined;
     const log = {
@@ -58,18 +61,19 @@ export class AmqpPeer implements ByteSocket {
       product: { product: 'Leveret', version: '0' },
       limits: { ...defaultAmqpLimits, messageBytes: engine.broker.limits.messageBytes },
     };
-    const remote = { name: 'peer', address: '', isLoopback: true, certifiedName: undefined };
+    const remote = { name: 'peer', address: '', isLoopback: true, certifiedName: undefined, ...(ends === undefined ? {} : { ends }) };
     this.connection = new AmqpConnection(settings, this, remote, log, { opened: ignore, closed: ignore });
   }
 
   /** A peer that has logged in, with `channels` open. */
   static open(engine: Engine, options: AmqpPeerOptions = {}): AmqpPeer {
-    const { capabilities = new Map(), heartbeat = 0, channels = 1, login, password = 'guest' } = options;
-    const peer = new AmqpPeer(engine, login);
+    const { capabilities = new Map(), heartbeat = 0, channels = 1, login, password = 'guest', connectionName, ends } = options;
+    const peer = new AmqpPeer(engine, login, ends);
+    const named: FieldTable = new Map(connectionName === undefined ? [] : [['connection_name', connectionName]]);
     peer.bytes(Uint8Array.from(PROTOCOL_HEADER));
     const response = encodeUtf8(`\0guest\0${password}`);
     peer.send(0, 'connection.start-ok', {
-      clientProperties: new Map([['capabilities', capabilities]]),
+      clientProperties: named.set('capabilities', capabilities),
       mechanism: 'PLAIN',
       response,
       locale: 'en_US',

@@ -91,9 +91,9 @@ export class Engine {
     });
   }
 
-  connect(account: Account = trustedAccount('guest')): Peer {
+  connect(account: Account = trustedAccount('guest'), vhost = '/'): Peer {
     const sink = new RecordingSink();
-    const session = this.broker.openSession(sink, { account, vhost: '/', name: 'test' });
+    const session = this.broker.openSession(sink, { account, vhost, name: 'test' });
     return { session, sink, publisher: session.openPublisher(1, true) };
   }
 

@@ -7,11 +7,11 @@
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { JsonObject } from '../../../shared/protocol/control.ts';
 import type { Broker } from '../broker.ts';
+import { plainTable } from '../plain-table.ts';
 import type { Vhost } from '../vhost.ts';
 import { exchangeOptions, queueShape, tableOf } from './check.ts';
 import { currentOf, thingsOf } from './from-broker.ts';
 import { policyBody, readDefinitions } from './from-json.ts';
-import { plainTable } from './plain-table.ts';
 import { checkPlan, type Plan, type PlanOptions, plan, type Step } from './plan.ts';
 import { canonicalJson, type Kind, VHOST_KINDS } from './thing.ts';
 import { definitionsJson, type Product } from './to-json.ts';

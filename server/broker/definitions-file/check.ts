@@ -5,7 +5,7 @@
 import type { FieldTable } from '../../../shared/amqp/table.ts';
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { JsonObject } from '../../../shared/protocol/control.ts';
-import { tableFromJson } from '../../../shared/protocol/json.ts';
+import { isObject, tableFromJson } from '../../../shared/protocol/json.ts';
 import { utf8Length } from '../../../shared/text.ts';
 import { createMatcher, Exchange, type ExchangeOptions } from '../exchange.ts';
 import { checkKey, checkName, RESERVED_PREFIX } from '../names.ts';
@@ -14,7 +14,6 @@ import { checkEquivalent, checkProperties, readQueueSettings } from '../queue-ar
 import type { QueueShape } from '../queue-type.ts';
 import { compile } from '../rights.ts';
 import { variablesOf } from '../users.ts';
-import { isPlainObject } from './plain-table.ts';
 import type { Kind, Thing } from './thing.ts';
 
 /** Of what will be there. */
@@ -82,7 +81,7 @@ export function queueShape(value: JsonObject): QueueShape {
 
 export function tableOf(value: JsonObject): FieldTable {
   const args = value['arguments'];
-  return isPlainObject(args) ? tableFromJson(args) : new Map();
+  return isObject(args) ? tableFromJson(args) : new Map();
 }
 
 function checkExchange(name: string, vhost: string, value: JsonObject): string | undefined {

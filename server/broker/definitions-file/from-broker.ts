@@ -7,12 +7,11 @@ import type { JsonObject } from '../../../shared/protocol/control.ts';
 import type { Broker } from '../broker.ts';
 import type { Binding } from '../exchange.ts';
 import { RESERVED_PREFIX } from '../names.ts';
+import { DEFAULT_HASHING } from '../password-hash.ts';
+import { plainTable } from '../plain-table.ts';
 import type { Vhost } from '../vhost.ts';
-import { plainTable } from './plain-table.ts';
 import type { Current } from './plan.ts';
 import { canonicalJson, KINDS, type Kind, type Thing, VHOST_KINDS } from './thing.ts';
-
-const SHA256 = 'rabbit_password_hashing_sha256';
 
 /** Of the whole broker, or of one vhost. */
 export function thingsOf(broker: Broker, vhost?: string): Thing[] {
@@ -49,7 +48,7 @@ export function vhostValue(metadata: JsonObject): JsonObject {
 
 /** Whoever has no hash has none of any kind. */
 function userValue(value: JsonObject): JsonObject {
-  return value['hashingAlgorithm'] === '' ? { ...value, hashingAlgorithm: SHA256 } : value;
+  return value['hashingAlgorithm'] === '' ? { ...value, hashingAlgorithm: DEFAULT_HASHING } : value;
 }
 
 function topologyOf(vhost: Vhost): Thing[] {

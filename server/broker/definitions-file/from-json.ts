@@ -5,11 +5,12 @@
 
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { Json, JsonObject } from '../../../shared/protocol/control.ts';
-import { tableFromJson } from '../../../shared/protocol/json.ts';
+import { isObject, tableFromJson } from '../../../shared/protocol/json.ts';
+import { DEFAULT_HASHING, HASHING_ALGORITHMS, isPasswordHash } from '../password-hash.ts';
+import { plainTable } from '../plain-table.ts';
 import { type PolicyKind, policyRecord } from '../policies.ts';
 import { isQueueType, QUEUE_TYPES } from '../queue-type.ts';
 import { vhostValue } from './from-broker.ts';
-import { isPlainObject, plainTable } from './plain-table.ts';
 import { canonicalJson, type Kind, plainText, type Thing } from './thing.ts';
 
 export interface Wanted {
@@ -24,9 +25,6 @@ export interface Wanted {
 const DEPTH_MAX = 64;
 /** As much as any other route takes; and each is one record of the log, which has an end. */
 const ENTRY_LENGTH_MAX = 1_000_000;
-/** RabbitMQ's default since 3.6. */
-const DEFAULT_HASHING = 'rabbit_password_hashing_sha256';
-const HASHINGS = [DEFAULT_HASHING, 'rabbit_password_hashing_sha512', 'leveret_scrypt'];
 /** Said of the file, not by it. */
 const HEADINGS: ReadonlySet<string> = new Set([
   'rabbit_version',
@@ -69,7 +67,7 @@ export function readDefinitions(file: JsonObject, vhost?: string): Wanted {
     for (const kind of known.kinds) kinds.add(kind);
     entries.forEach((entry, index) => {
       const path = `/${section}/${index}`;
-      if (!isPlainObject(entry)) throw refused('must be an object', path);
+      if (!isObject(entry)) throw refused('must be an object', path);
       if (JSON.stringify(entry).length > ENTRY_LENGTH_MAX) throw refused(`an entry has at most ${ENTRY_LENGTH_MAX} characters`, path);
       for (const thing of known.read(new EntryReader(entry, path, vhost))) things.push({ ...thing, path });
     });
@@ -151,7 +149,7 @@ class EntryReader {
 
 function objectFrom(value: Json | undefined): JsonObject | undefined {
   if (value === undefined || value === null) return {};
-  if (isPlainObject(value)) return value;
+  if (isObject(value)) return value;
   if (!Array.isArray(value)) return undefined;
   const fields: [string, Json][] = [];
   for (const pair of value) {
@@ -186,9 +184,15 @@ function readUser(reader: EntryReader): Thing[] {
   if (reader.entry['password'] !== undefined && reader.entry['password_hash'] === undefined)
     throw refused(`user '${name}' has a password in the clear`, reader.path, 'give its password_hash, as leveret hash_password prints it');
   const hashingAlgorithm = reader.text('hashing_algorithm', DEFAULT_HASHING);
-  if (!HASHINGS.includes(hashingAlgorithm))
-    throw refused(`unknown hashing algorithm '${hashingAlgorithm}' of user '${name}'`, reader.path, `one of ${HASHINGS.join(', ')}`);
-  const value = { passwordHash: reader.text('password_hash', ''), hashingAlgorithm, tags: reader.tags(reader.entry['tags']) };
+  if (!HASHING_ALGORITHMS.includes(hashingAlgorithm))
+    throw refused(
+      `unknown hashing algorithm '${hashingAlgorithm}' of user '${name}'`,
+      reader.path,
+      `one of ${HASHING_ALGORITHMS.join(', ')}`,
+    );
+  const passwordHash = reader.text('password_hash', '');
+  if (!isPasswordHash(passwordHash)) throw refused(`the password_hash of user '${name}' is not base64`, `${reader.path}/password_hash`);
+  const value = { passwordHash, hashingAlgorithm, tags: reader.tags(reader.entry['tags']) };
   const limits = reader.limits(reader.entry['limits'], USER_LIMITS);
   return [
     { kind: 'user', key: [name], value },

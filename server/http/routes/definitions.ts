@@ -8,14 +8,15 @@ import { exportDefinitions, loadDefinitions, planDefinitions } from '../../broke
 import type { Plan } from '../../broker/definitions-file/plan.ts';
 import { explain } from '../../broker/explanation.ts';
 import { type FieldSchema, fields, table, text, whole } from '../bodies.ts';
-import { notFound } from '../http-error.ts';
+import { badRequest, notFound } from '../http-error.ts';
 import { type Call, countOf, objectOf, type Route, textOf } from '../route.ts';
 
 function exported({ broker, facts, path }: Call): JsonObject {
   return exportDefinitions(broker, facts, path['vhost']);
 }
 
-async function imported({ account, broker, body, query, path }: Call): Promise<Plan | undefined> {
+async function imported({ account, broker, body, bytes, query, path }: Call): Promise<Plan | undefined> {
+  if (bytes.length === 0) throw badRequest('the body is empty: it must be a definitions file', 'curl reads one with --data-binary @FILE');
   const options = { prune: query.get('prune') === 'true', caller: account.name };
   if (query.get('plan') === 'true') return planDefinitions(broker, body, options, path['vhost']);
   await loadDefinitions(broker, body, options, path['vhost']);

@@ -1,8 +1,8 @@
 // Health checks by RabbitMQ's names: 200 when all is well, 503 and why when not.
 // Always: a check changes nothing. Refuses: what only a cluster can be: one node is critical for nothing.
 
+import { NODE } from '../../broker/names.ts';
 import { badRequest } from '../http-error.ts';
-import { NODE } from '../queue-view.ts';
 import { type Call, Reply, type Route } from '../route.ts';
 
 const OK = { status: 'ok' };

@@ -4,15 +4,17 @@
 
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
 import type { ConnectionView } from '../../broker/connections.ts';
+import { NODE } from '../../broker/names.ts';
+import { plainTable } from '../../broker/plain-table.ts';
 import type { Session } from '../../broker/session.ts';
 import { addCounters, COUNTERS, readCounters } from '../../broker/traffic.ts';
+import type { Vhost } from '../../broker/vhost.ts';
 import { checkVhost } from '../acting.ts';
 import { notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
-import { plainTable } from '../plain-table.ts';
-import { messageStats, NODE, showConsumer, withRates } from '../queue-view.ts';
+import { messageStats, showConsumer, withRates } from '../queue-view.ts';
 import type { Call, DeadLetterAlertSettings, LevelRates, Route } from '../route.ts';
-import { visibleVhosts } from './vhosts.ts';
+import { seesAll, visibleVhosts } from './vhosts.ts';
 
 /** Whose behaviour this is, for tools that look at it (docs/compatibility.md). */
 const COMPATIBLE_VERSION = '4.1.0';
@@ -21,7 +23,8 @@ function overview(call: Call): object {
   const { broker, facts } = call;
   let [ready, unacked, queues, exchanges, consumers] = [0, 0, 0, 0, 0];
   const counters = COUNTERS.map(() => 0);
-  for (const vhost of visibleVhosts(call)) {
+  const vhosts = visibleVhosts(call);
+  for (const vhost of vhosts) {
     exchanges += vhost.exchanges.size;
     queues += vhost.queues.size;
     addCounters(broker.totals.retired(vhost.name), counters); // a counter never falls
@@ -33,11 +36,8 @@ function overview(call: Call): object {
     }
   }
   const connections = visibleConnections(call);
-  const { rates } = call;
+  const rates = ratesOf(call, vhosts);
   const levels = { messages: ready + unacked, messages_ready: ready, messages_unacknowledged: unacked };
-  const { publishedCount: publish, unroutableCount } = broker;
-  const { confirmed: confirm, returned } = broker.totals;
-  const publishers = { publish, confirm, drop_unroutable: unroutableCount - returned, return_unroutable: returned };
   return {
     management_version: COMPATIBLE_VERSION,
     rabbitmq_version: COMPATIBLE_VERSION,
@@ -45,7 +45,7 @@ function overview(call: Call): object {
     product_version: facts.version,
     cluster_name: clusterName(call),
     node: NODE,
-    queue_totals: withRates(levels, rates && { rate: (name) => levelRate(rates.all, name) }),
+    queue_totals: withRates(levels, rates && { rate: (name) => levelRate(rates, name) }),
     object_totals: {
       connections: connections.length,
       channels: connections.flatMap((each) => [...each.sessions()]).length,
@@ -53,7 +53,7 @@ function overview(call: Call): object {
       exchanges,
       consumers,
     },
-    message_stats: { ...messageStats(counters, rates?.all), ...withRates(publishers, rates?.publishers) },
+    message_stats: { ...messageStats(counters, rates), ...(seesAll(call) ? publisherStats(call) : {}) },
     rates_mode: 'basic',
     disable_stats: false,
     enable_queue_totals: false,
@@ -70,6 +70,26 @@ function showAlerts({ depth, oldestMs, growthPerMin, isSent }: DeadLetterAlertSe
   return { depth, oldest_ms: oldestMs, growth_per_min: growthPerMin, webhook: isSent };
 }
 
+/** Of the vhosts that the caller sees together. */
+function ratesOf(call: Call, vhosts: readonly Vhost[]): LevelRates | undefined {
+  const { rates } = call;
+  if (rates === undefined || seesAll(call)) return rates?.all;
+  const tracks = vhosts.map(({ name }) => rates.vhost(name)).filter((track) => track !== undefined);
+  const sum = (read: (track: LevelRates) => number): number => tracks.reduce((total, track) => total + read(track), 0);
+  return {
+    rate: (counter) => sum((track) => track.rate(counter)),
+    readyRate: sum(({ readyRate }) => readyRate),
+    unackedRate: sum(({ unackedRate }) => unackedRate),
+  };
+}
+
+/** What publishers sent, each message once: counted for the whole broker, so that it is for those who see all of it. Others see what their queues took. */
+function publisherStats({ broker, rates }: Call): object {
+  const { publishedCount: publish, unroutableCount } = broker;
+  const { confirmed: confirm, returned } = broker.totals;
+  return withRates({ publish, confirm, drop_unroutable: unroutableCount - returned, return_unroutable: returned }, rates?.publishers);
+}
+
 function levelRate({ readyRate, unackedRate }: LevelRates, name: string): number {
   return (name === 'messages_unacknowledged' ? 0 : readyRate) + (name === 'messages_ready' ? 0 : unackedRate);
 }
@@ -82,6 +102,7 @@ function clusterName({ broker }: Call): string {
 function node({ broker, facts }: Call): object {
   const { isBlocked } = broker;
   const reason = isBlocked ? broker.alarms.reason : '';
+  const memory = facts.memory?.();
   return {
     name: NODE,
     type: 'disc',
@@ -89,8 +110,8 @@ function node({ broker, facts }: Call): object {
     uptime: broker.clock.now() - facts.startedAt,
     mem_alarm: reason.includes('memory'),
     disk_free_alarm: reason.includes('disk'),
-    mem_used: broker.log.memoryBytes,
-    mem_limit: broker.limits.memoryBytes,
+    mem_used: memory?.residentBytes ?? 0,
+    mem_limit: memory?.alarmBytes ?? 0,
     rates_mode: 'basic',
   };
 }
@@ -100,19 +121,19 @@ function nodeAt(call: Call): object {
   return columns(node(call), call.query);
 }
 
-function visibleConnections({ broker, account }: Call): ConnectionView[] {
-  const seesAll = account.tags.has('administrator') || account.tags.has('monitoring');
-  return [...broker.connections].filter((view) => seesAll || view.account.name === account.name);
+function visibleConnections(call: Call): ConnectionView[] {
+  const views = [...call.broker.connections];
+  return seesAll(call) ? views : views.filter((view) => view.account.name === call.account.name);
 }
 
-function showConnection(view: ConnectionView): object {
+function showConnection({ broker }: Call, view: ConnectionView): object {
   return {
     name: view.name,
     node: NODE,
     user: view.account.name,
     vhost: view.vhost,
     protocol: view.protocol,
-    state: 'running',
+    state: view.isBlocked ? 'blocked' : broker.isBlocked ? 'blocking' : 'running', // RabbitMQ: blocking until it publishes
     type: 'network',
     peer_host: view.peer.host,
     peer_port: view.peer.port,
@@ -188,7 +209,7 @@ function connectionAt(call: Call): ConnectionView {
 }
 
 const listConnections = (call: Call, views = visibleConnections(call)): unknown =>
-  list({ things: views, nameOf: ({ name }) => name, show: showConnection }, call);
+  list({ things: views, nameOf: ({ name }) => name, show: (view) => showConnection(call, view) }, call);
 const listChannels = (call: Call, things = channels(call)): unknown => list({ things, nameOf: channelName, show: showChannel }, call);
 
 const ofUser = (call: Call): ConnectionView[] => visibleConnections(call).filter(({ account }) => account.name === call.path['user']);
@@ -261,7 +282,7 @@ export const operationRoutes: readonly Route[] = [
     ...management,
     path: '/api/connections/{name}',
     summary: 'Shows a connection',
-    handle: (call) => columns(showConnection(connectionAt(call)), call.query),
+    handle: (call) => columns(showConnection(call, connectionAt(call)), call.query),
   },
   {
     ...management,

@@ -5,13 +5,14 @@
 // all are kept and none is acted on, so that definitions go through unchanged.
 
 import type { JsonObject } from '../../../shared/protocol/control.ts';
+import { isObject } from '../../../shared/protocol/json.ts';
 import { requireTag } from '../../broker/authorise.ts';
 import type { NamedPolicy, PolicyKind } from '../../broker/policies.ts';
 import { durable } from '../acting.ts';
 import { anything, fields, text } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
-import { type Call, Created, isObject, type Route, textOf } from '../route.ts';
+import { type Call, Created, type Route, textOf } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
 interface Parameter {

@@ -5,11 +5,11 @@
 
 import { Content, encodeContent } from '../../../shared/content.ts';
 import type { Json, JsonObject } from '../../../shared/protocol/control.ts';
-import { propertiesFromJson, propertiesToJson } from '../../../shared/protocol/json.ts';
+import { isObject, propertiesFromJson, propertiesToJson } from '../../../shared/protocol/json.ts';
 import { acting } from '../acting.ts';
 import { badRequest } from '../http-error.ts';
 import type { Outcome } from '../pulls.ts';
-import { type Call, isObject, Raw, type Route } from '../route.ts';
+import { type Call, Raw, type Route } from '../route.ts';
 import { ours, PROPERTIES, theirs } from './messages.ts';
 import { exchangeName } from './topology.ts';
 

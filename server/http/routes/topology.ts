@@ -5,6 +5,7 @@
 import { tableFromJson } from '../../../shared/protocol/json.ts';
 import type { Binding, Exchange } from '../../broker/exchange.ts';
 import { canonicalTable } from '../../broker/field-values.ts';
+import { plainTable } from '../../broker/plain-table.ts';
 import type { EffectivePolicy } from '../../broker/policy-definition.ts';
 import type { Queue } from '../../broker/queue.ts';
 import type { Vhost } from '../../broker/vhost.ts';
@@ -12,16 +13,22 @@ import { acting, checkVhost } from '../acting.ts';
 import { fields, flag, table, text } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
-import { plainTable } from '../plain-table.ts';
 import { queueFields, showQueueFully } from '../queue-view.ts';
 import { type Call, Created, flagOf, objectOf, type Route, textOf } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
 export function showExchange(vhost: Vhost, exchange: Exchange): object {
   const { name, durable, autoDelete, internal } = exchange;
-  const type = name === '' ? 'direct' : exchange.type; // inside it is a topic exchange, for taps
   return {
-    ...{ name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments) },
+    ...{
+      name,
+      vhost: vhost.name,
+      type: exchange.shownType,
+      durable,
+      auto_delete: autoDelete,
+      internal,
+      arguments: plainTable(exchange.arguments),
+    },
     ...{ user_who_performed_action: '', ...showHeld(exchange.policy) },
   };
 }
@@ -135,7 +142,7 @@ async function putQueue(call: Call): Promise<Created | undefined> {
   const { body, path } = call;
   const isNew = !vhostOf(call).queues.has(path['name'] ?? '');
   const args = tableFromJson(objectOf(body, 'arguments'), '/arguments');
-  const [durable, autoDelete] = [flagOf(body, 'durable', true), flagOf(body, 'auto_delete')];
+  const [durable, autoDelete] = [flagOf(body, 'durable'), flagOf(body, 'auto_delete')];
   await acting(call, path['vhost'] ?? '', ({ session }) =>
     session.declareQueue({ queue: path['name'] ?? '', durable, exclusive: false, autoDelete, passive: false, arguments: args }),
   );
@@ -146,7 +153,7 @@ async function putExchange(call: Call): Promise<Created | undefined> {
   const { body, path } = call;
   const isNew = !vhostOf(call).exchanges.has(exchangeName(call));
   const args = tableFromJson(objectOf(body, 'arguments'), '/arguments');
-  const [durable, autoDelete, internal] = [flagOf(body, 'durable', true), flagOf(body, 'auto_delete'), flagOf(body, 'internal')];
+  const [durable, autoDelete, internal] = [flagOf(body, 'durable'), flagOf(body, 'auto_delete'), flagOf(body, 'internal')];
   const type = textOf(body, 'type', 'direct');
   await acting(call, path['vhost'] ?? '', ({ session }) =>
     session.declareExchange({ exchange: exchangeName(call), type, durable, autoDelete, internal, passive: false, arguments: args }),

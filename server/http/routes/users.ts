@@ -2,11 +2,12 @@
 // Always: a password is hashed before anything is kept, and no answer shows one.
 // Refuses: to check patterns (broker/rights.ts does).
 
+import { DEFAULT_HASHING, HASHING_ALGORITHMS, isPasswordHash } from '../../broker/password-hash.ts';
 import type { UserRecord } from '../../broker/users.ts';
 import { durable } from '../acting.ts';
 import { anything, fields, tags, text } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
-import { list } from '../listing.ts';
+import { columns, list } from '../listing.ts';
 import { type Call, Created, type Route, textOf } from '../route.ts';
 import { tagsOf } from './vhosts.ts';
 
@@ -31,10 +32,13 @@ async function putUser(call: Call): Promise<Created | undefined> {
 async function hashOf({ body, hashPassword }: Call, before: UserRecord | undefined): Promise<Omit<UserRecord, 'tags'>> {
   if (body['password'] !== undefined) return await hashPassword(textOf(body, 'password'));
   if (body['password_hash'] !== undefined) {
-    const hashingAlgorithm = textOf(body, 'hashing_algorithm', RABBIT_DEFAULT);
+    const hashingAlgorithm = textOf(body, 'hashing_algorithm', DEFAULT_HASHING);
     if (!HASHING_ALGORITHMS.includes(hashingAlgorithm))
       throw badRequest(`no hashing algorithm '${hashingAlgorithm}'`, HASHING_ALGORITHMS.join(', '));
-    return { passwordHash: textOf(body, 'password_hash'), hashingAlgorithm };
+    const passwordHash = textOf(body, 'password_hash');
+    if (!isPasswordHash(passwordHash))
+      throw badRequest('not_base64', 'a hash is base64 with its padding: leveret hash_password prints one', '/password_hash');
+    return { passwordHash, hashingAlgorithm };
   }
   if (before !== undefined) return before;
   throw badRequest("'password' or 'password_hash' is missing", 'an empty password_hash makes a user without a password');
@@ -45,16 +49,17 @@ async function deleteUser(call: Call): Promise<void> {
   await durable(call);
 }
 
+/** All of them or none. */
 async function bulkDelete(call: Call): Promise<void> {
-  const names = call.body['users'];
-  if (!Array.isArray(names)) throw badRequest("'users' must be a list of names");
-  for (const name of names) call.broker.users.delete(String(name));
+  const { users } = call.broker;
+  const asked = call.body['users'];
+  if (!Array.isArray(asked)) throw badRequest("'users' must be a list of names");
+  const names = asked.map(String);
+  const unknown = names.find((name) => users.record(name) === undefined);
+  if (unknown !== undefined) throw badRequest(`no_such_user '${unknown}'`);
+  for (const name of names) users.delete(name);
   await durable(call);
 }
-
-// RabbitMQ's, and ours; without a word about it RabbitMQ means its SHA-256.
-const RABBIT_DEFAULT = 'rabbit_password_hashing_sha256';
-const HASHING_ALGORITHMS = [RABBIT_DEFAULT, 'rabbit_password_hashing_sha512', 'leveret_scrypt'];
 
 type Entries = readonly { readonly key: readonly string[]; readonly value: object }[];
 const permissions = ({ broker }: Call): object[] => showPermissions(broker.records.entries('permission'));
@@ -143,7 +148,7 @@ export const userRoutes: readonly Route[] = [
     tag: 'management',
     path: '/api/whoami',
     summary: 'Who the caller is',
-    handle: ({ account }) => ({ name: account.name, tags: [...account.tags] }),
+    handle: ({ account, query }) => columns({ name: account.name, tags: [...account.tags] }, query),
   },
   { ...see, path: '/api/users', summary: 'Lists users', handle: (call) => names(call) },
   {
@@ -160,7 +165,12 @@ export const userRoutes: readonly Route[] = [
     summary: 'Deletes users',
     handle: bulkDelete,
   },
-  { ...see, path: '/api/users/{name}', summary: 'Shows a user', handle: (call) => showUser(call, call.path['name'] ?? '') },
+  {
+    ...see,
+    path: '/api/users/{name}',
+    summary: 'Shows a user',
+    handle: (call) => columns(showUser(call, call.path['name'] ?? ''), call.query),
+  },
   { ...put, path: '/api/users/{name}', body: USER_BODY, summary: 'Makes or changes a user', handle: putUser },
   { ...remove, path: '/api/users/{name}', summary: 'Deletes a user', handle: deleteUser },
   {
@@ -188,7 +198,7 @@ export const userRoutes: readonly Route[] = [
     handle: (call) => listed(call, ofVhost(call, topicPermissions(call), call.path['name'])),
   },
   { ...see, path: '/api/permissions', summary: 'Lists permissions', handle: (call) => listed(call, permissions(call)) },
-  { ...see, path: PERMISSION, summary: 'Shows what a user may do in a vhost', handle: onePermission },
+  { ...see, path: PERMISSION, summary: 'Shows what a user may do in a vhost', handle: (call) => columns(onePermission(call), call.query) },
   { ...put, path: PERMISSION, body: PERMISSION_BODY, summary: 'Says what a user may do in a vhost', handle: putPermissions },
   { ...remove, path: PERMISSION, summary: "Takes a user's permissions in a vhost away", handle: clear },
   { ...see, path: '/api/topic-permissions', summary: 'Lists topic permissions', handle: (call) => listed(call, topicPermissions(call)) },

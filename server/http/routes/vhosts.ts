@@ -3,18 +3,21 @@
 // Refuses: what is in them (topology.ts).
 
 import type { JsonObject } from '../../../shared/protocol/control.ts';
+import { NODE } from '../../broker/names.ts';
 import type { Vhost } from '../../broker/vhost.ts';
 import { checkVhost, durable } from '../acting.ts';
 import { fields, flag, tags, text, whole } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
-import { NODE } from '../queue-view.ts';
 import { type Call, Created, countOf, flagOf, type Route, textOf } from '../route.ts';
 
 /** Those that the caller may see: all for administrator and monitoring, else where it has rights. */
-export function visibleVhosts({ broker, account }: Call): Vhost[] {
-  const seesAll = account.tags.has('administrator') || account.tags.has('monitoring');
-  return [...broker.vhosts.values()].filter(({ name }) => seesAll || account.rights(name) !== undefined);
+export function visibleVhosts(call: Call): Vhost[] {
+  return [...call.broker.vhosts.values()].filter(({ name }) => seesAll(call) || call.account.rights(name) !== undefined);
+}
+
+export function seesAll({ account }: Call): boolean {
+  return account.tags.has('administrator') || account.tags.has('monitoring');
 }
 
 function show({ broker }: Call, vhost: Vhost): object {

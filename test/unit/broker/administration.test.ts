@@ -38,6 +38,7 @@ function viewOf(
     frameMax: 0,
     channelMax: 0,
     heartbeatSeconds: 0,
+    isBlocked: false,
     receivedBytes: 0,
     sentBytes: 0,
     sessions: () => sessions.map((session, index) => [index + 1, session] as const),

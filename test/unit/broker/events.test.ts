@@ -6,6 +6,7 @@ import { TellingLogin } from '../../../server/broker/login-events.ts';
 import type { FieldTable } from '../../../shared/amqp/table.ts';
 import { Content } from '../../../shared/content.ts';
 import { AmqpError, ReplyCode } from '../../../shared/error.ts';
+import { AmqpPeer } from '../../support/amqp-peer.ts';
 import { Engine, type Peer } from '../../support/engine.ts';
 import { RecordingSink } from '../../support/recording-sink.ts';
 
@@ -314,6 +315,30 @@ describe('the firehose', () => {
     engine.broker.vhosts.put('/', { tracing: false });
     engine.publish(other, '', 'q', 'm');
     expect(heard()).toEqual([]);
+  });
+});
+
+describe('events of a connection, its channels and their consumers', () => {
+  const ends = { peerPort: 51_864, localAddress: '127.0.0.1', localPort: 44_005, isTls: false };
+
+  test('can be put together, as in RabbitMQ, whatever the client calls its connection', () => {
+    const engine = new Engine();
+    const { peer, heard } = listen(engine, 'amq.rabbitmq.event');
+    engine.declare(peer, 'q');
+    heard();
+    const amqp = AmqpPeer.open(engine, { connectionName: 'billing', ends });
+    amqp.consume(1, 'q', false, 't');
+    amqp.send(1, 'basic.cancel', { consumerTag: 't', nowait: false });
+    amqp.send(1, 'channel.close', { replyCode: 200, replyText: '', failedClassId: 0, failedMethodId: 0 });
+    const told = heard();
+    const of = (kind: string) => Object.fromEntries(told.find(({ key }) => key === kind)?.headers ?? []);
+    const connection = ':51864 -> 127.0.0.1:44005';
+    expect(of('connection.created')).toMatchObject({ name: connection, pid: connection });
+    const channel = of('channel.created');
+    expect(channel).toMatchObject({ name: `${connection} (1)`, connection, number: 1, user: 'guest', vhost: '/' });
+    expect(of('consumer.created')['channel']).toBe(channel['pid']);
+    expect(of('consumer.deleted')['channel']).toBe(channel['pid']);
+    expect(of('channel.closed')).toMatchObject({ pid: channel['pid'], name: `${connection} (1)` });
   });
 });
 

@@ -22,6 +22,13 @@ const ask = (engine: Engine, exchange: string, key: string, properties: Properti
   explain(vhostOf(engine), { exchange, key, properties, bodyBytes }, engine.time.now());
 
 describe('an explanation', () => {
+  test('calls the default exchange direct, as everybody else does', () => {
+    const engine = new Engine();
+    engine.declare(engine.connect(), 'a');
+    const { attempts, visits } = ask(engine, '', 'a');
+    expect([visits[0]?.type, attempts[0]?.type]).toEqual(['direct', 'direct']);
+  });
+
   test('has every binding tried, matched or not, and why', () => {
     const engine = new Engine();
     const peer = engine.connect();

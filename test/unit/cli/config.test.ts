@@ -61,6 +61,17 @@ test('print is TOML that start takes, says where each value comes from, and hold
   expect(JSON.parse(json.lines[0] ?? '').settings['default-pass']).toEqual({ value: '[secret]', where: 'LEVERET_DEFAULT_PASS' });
 });
 
+test('print masks the query of a URL, which may be a secret, and a complaint does not repeat it', async () => {
+  const url = 'https://keys.example.org/jwks?token=pl4nted';
+  const environment = { LEVERET_JWT_JWKS_URL: url, LEVERET_JWT_ISSUER: 'i', LEVERET_JWT_AUDIENCE: 'a' };
+  const ran = await runVerb(verb, ['print'], { environment });
+  expect(ran.lines).toContain('# jwks-url = "https://keys.example.org/jwks?[secret]" # LEVERET_JWT_JWKS_URL');
+  const json = await runVerb(verb, ['print', '--json'], { environment });
+  const wrong = await runVerb(verb, ['check'], { environment: { ...environment, LEVERET_JWT_JWKS_URL: url.replace('https', 'ftp') } });
+  for (const { lines } of [ran, json, wrong]) expect(lines.join()).not.toContain('pl4nted');
+  expect(wrong.lines.join()).toContain('jwks-url');
+});
+
 test('print of what is wrong says what', async () => {
   const ran = await runVerb(verb, ['print', '--http-port', 'x', '--host', '']);
   expect(ran.code).toBe(ExitCode.Configuration);

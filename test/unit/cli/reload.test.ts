@@ -1,6 +1,6 @@
 // SIGHUP: what a running broker takes over, what it does not, and that a mistake changes nothing.
 
-import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -69,6 +69,33 @@ test('after a mistake everything is as it was, and the log says what was wrong',
   reload.run();
   expect(lines.at(-1)).toMatchObject({ msg: 'SIGHUP: the configuration is wrong, and nothing has changed' });
   expect([level(), given]).toEqual(['info', []]);
+});
+
+test.each([
+  ['cert.pem', 'tls.cert'],
+  ['key.pem', 'tls.key'],
+  ['ca.pem', 'tls.ca'],
+])('a broken %s is named, and the setting %s that names it', (name, setting) => {
+  const { file, folder, lines, given, reload } = setUp();
+  const path = join(folder, name);
+  copyFileSync(pem('ca'), join(folder, 'ca.pem'));
+  writeFileSync(file, `${tls(folder)}ca = "${folder}/ca.pem"\n`);
+  writeFileSync(path, '-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----\n');
+  reload.run();
+  expect(lines.at(-1)).toMatchObject({ level: 'error', mistakes: [expect.stringMatching(`^${setting}: ${path} `)] });
+  rmSync(path);
+  reload.run();
+  expect(lines.at(-1)).toMatchObject({ level: 'error', mistakes: [expect.stringMatching(`^${setting}: ${path} cannot be read: ENOENT`)] });
+  expect(given).toEqual([]);
+});
+
+test('a certificate and a key that are not each other’s are both named', () => {
+  const { folder, lines, reload } = setUp();
+  copyFileSync(pem('stranger-key'), join(folder, 'key.pem'));
+  reload.run();
+  expect(lines.at(-1)).toMatchObject({
+    mistakes: [expect.stringMatching(`^tls.cert and tls.key: ${folder}/cert.pem and ${folder}/key.pem do not belong together: `)],
+  });
 });
 
 test('what nothing takes over is named, with the word that it needs a restart', () => {

@@ -111,3 +111,15 @@ test('a definitions file may be larger than another body, up to limits.http-defi
   expect((await (await refused).json()).hint).toContain('limits.http-definitions-bytes');
   expect(await server.status(server.ask('root', 'PUT', '/api/vhosts/v', { description: 'x'.repeat(1_500_000) }))).toBe(413);
 });
+
+test.each(['/api/definitions', '/api/definitions/%2F'])('POST %s without a body is 400, and says what it wants', async (path) => {
+  const server = new Server();
+  const headers = { authorization: `Basic ${Buffer.from('admin:p').toString('base64')}` };
+  const response = await server.api(new Request(`http://leveret${path}`, { method: 'POST', headers }), remote);
+  expect([response.status, await response.json()]).toMatchObject([400, { reason: 'the body is empty: it must be a definitions file' }]);
+});
+
+test('a section that nobody knows is left alone: only a plan tells of it', async () => {
+  const server = new Server();
+  expect(await server.status(server.ask('admin', 'POST', '/api/definitions', { odd: [1] }))).toBe(204);
+});

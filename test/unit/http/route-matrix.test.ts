@@ -14,6 +14,7 @@ beforeEach(() => {
 afterEach(() => expect(server.logged).toEqual([]));
 
 const BODY = JSON.stringify({
+  durable: true,
   ...{ tags: '', password: 'x', configure: '.*', write: '.*', read: '.*', exchange: 'x', value: 1, users: ['alice'], count: 1 },
   ...{ type: 'direct', routing_key: 'q', payload: 'p', properties: {}, ackmode: 'ack_requeue_false', action: 'sync', name: 'n' },
   ...{ pattern: '^q', definition: { 'max-length': 1 } },

@@ -2,9 +2,10 @@
 import { inspect } from 'node:util';
 import { expect, test } from 'vitest';
 import { type Account, endsOf, type Remote, TooManyLogins } from '../../../server/broker/login.ts';
+import { RABBIT_SHA256, RABBIT_SHA512, SCRYPT } from '../../../server/broker/password-hash.ts';
 import { Authenticator } from '../../../server/identity/authenticator.ts';
 import { generateUser, installDefaultUser } from '../../../server/identity/default-user.ts';
-import { Passwords, RABBIT_SHA256, RABBIT_SHA512, SCRYPT } from '../../../server/identity/passwords.ts';
+import { Passwords } from '../../../server/identity/passwords.ts';
 import { AmqpError } from '../../../shared/error.ts';
 import { Engine } from '../../support/engine.ts';
 

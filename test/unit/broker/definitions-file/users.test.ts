@@ -2,8 +2,9 @@
 import { describe, expect, test } from 'vitest';
 import { exportDefinitions, planDefinitions } from '../../../../server/broker/definitions-file/apply.ts';
 import type { PlanOptions } from '../../../../server/broker/definitions-file/plan.ts';
+import { SCRYPT } from '../../../../server/broker/password-hash.ts';
 import { Authenticator } from '../../../../server/identity/authenticator.ts';
-import { Passwords, SCRYPT } from '../../../../server/identity/passwords.ts';
+import { Passwords } from '../../../../server/identity/passwords.ts';
 import { AmqpError } from '../../../../shared/error.ts';
 import type { JsonObject } from '../../../../shared/protocol/control.ts';
 import { HASH, load, PRODUCT } from '../../../support/definitions.ts';

@@ -1,6 +1,6 @@
-// Argument tables as RabbitMQ's management API shows them: plain values, without their AMQP types.
-// Always: a table that was made of plain JSON comes out as the same JSON; what JSON cannot hold becomes the nearest that it can, as in RabbitMQ.
-// Refuses: to be read back; shared/protocol/json.ts keeps the types.
+// Argument tables as RabbitMQ's JSON has them: plain values without their AMQP types.
+// Always: a table from plain JSON comes out as the same JSON. What JSON cannot hold becomes what RabbitMQ makes of it: timestamps and decimals are
+// numbers, bytes that are no UTF-8 a text that says so. Refuses: to bring those back; who needs types uses shared/protocol/json.ts.
 
 import { type FieldTable, type FieldValue, Typed } from '../../shared/amqp/table.ts';
 import { encodeBase64 } from '../../shared/base64.ts';
@@ -20,7 +20,7 @@ function plain(value: FieldValue): Json {
 
 function plainTyped(value: Typed['value']): Json {
   if (typeof value === 'bigint') return Number(value);
-  if (typeof value === 'number') return Number.isFinite(value) ? value : String(value);
+  if (typeof value === 'number') return Number.isFinite(value) ? value + 0 : String(value);
   if (!(value instanceof Uint8Array)) return value.value / 10 ** value.scale;
   return isUtf8(value, 0, value.length) ? decodeUtf8(value, 0, value.length) : `Not UTF-8, base64 is: ${encodeBase64(value)}`;
 }
