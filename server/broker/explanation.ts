@@ -219,7 +219,7 @@ class Walk {
   }
 
   #alternate({ alternate, name }: Exchange, isMatched: boolean): Visit['alternate'] {
-    if (alternate === undefined || (this.#isCut && !isMatched)) return undefined; // what was not tried may have matched
+    if (alternate === undefined || (!this.isWhole && !isMatched)) return undefined; // what was not tried may have matched
     if (isMatched) return { exchange: alternate, outcome: 'not needed' };
     const exchange = this.#vhost.exchanges.get(alternate);
     if (exchange === undefined || exchange === this.#vhost.defaultExchange) return { exchange: alternate, outcome: 'missing' };
