@@ -3,7 +3,8 @@
 
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from 'vitest';
+import { Session } from '../../server/broker/session.ts';
 import { clientFrame, Opcode } from '../support/raw-web-socket.ts';
 import { MESSAGE_BYTES_MAX, WebSocketServer } from '../support/web-socket-server.ts';
 
@@ -116,11 +117,12 @@ test('a peer that asks and never reads is not asked on its behalf for more than 
   own.end();
   await own.closed;
   let samples = 0;
-  const { sample } = server.broker;
-  server.broker.sample = (...of) => {
+  const { sample } = Session.prototype;
+  vi.spyOn(Session.prototype, 'sample').mockImplementation(function (this: Session, match) {
     samples++;
-    return sample.apply(server.broker, of);
-  };
+    return sample.call(this, match);
+  });
+  onTestFinished(() => void vi.restoreAllMocks());
   const socket = await server.connect();
   socket.freeze();
   const request = clientFrame(Opcode.Text, Buffer.from('{"id":1,"op":"stats"}'));
