@@ -1,4 +1,4 @@
-// Looks at every counter once per interval and makes rates, ages and a short history of them: the one sampler for metrics, the HTTP API and alerts.
+// Looks at every counter once per interval and makes rates and ages of them: the one sampler for metrics, the HTTP API and alerts.
 // Always: (1) it stands still until `start`, and holds no timer after `close`; (2) a sample is taken within one turn, in time linear in queues, exchanges
 // and vhosts; (3) what is gone is forgotten with it: tracks hang on queues and exchanges weakly.
 // Refuses: to act on what it sees; who listens does.
@@ -9,7 +9,7 @@ import { deadLetterQueues } from './dead-letter-targets.ts';
 import { EnqueueMarks } from './enqueue-marks.ts';
 import type { Exchange } from './exchange.ts';
 import type { Queue } from './queue.ts';
-import { ExchangeTrack, PublisherTrack, QueueTrack, VhostTrack } from './tracks.ts';
+import { ExchangeTrack, LevelTrack, PublisherTrack, QueueTrack } from './tracks.ts';
 import { addCounters, COUNTERS, readCounters } from './traffic.ts';
 import type { Vhost } from './vhost.ts';
 
@@ -19,12 +19,12 @@ const INTERVAL_MS = 5_000;
 export class Sampler {
   readonly intervalMs: number;
   /** All vhosts together. */
-  readonly all = new VhostTrack();
+  readonly all = new LevelTrack();
   readonly publishers = new PublisherTrack();
   readonly #queues = new WeakMap<Queue, QueueTrack>();
   readonly #marks = new WeakMap<Queue, EnqueueMarks>();
   readonly #exchanges = new WeakMap<Exchange, ExchangeTrack>();
-  readonly #vhosts = new Map<string, VhostTrack>();
+  readonly #vhosts = new Map<string, LevelTrack>();
   readonly #broker: Broker;
   readonly #listeners = new Set<() => void>();
   #deadLetterQueues: ReadonlySet<Queue> = new Set();
@@ -59,7 +59,7 @@ export class Sampler {
   exchange(exchange: Exchange): ExchangeTrack | undefined {
     return this.#exchanges.get(exchange);
   }
-  vhost(name: string): VhostTrack | undefined {
+  vhost(name: string): LevelTrack | undefined {
     return this.#vhosts.get(name);
   }
 
@@ -110,9 +110,9 @@ export class Sampler {
     return left;
   }
 
-  #sampleVhost(vhost: Vhost, now: number): VhostTrack {
+  #sampleVhost(vhost: Vhost, now: number): LevelTrack {
     let track = this.#vhosts.get(vhost.name);
-    if (track === undefined) this.#vhosts.set(vhost.name, (track = new VhostTrack()));
+    if (track === undefined) this.#vhosts.set(vhost.name, (track = new LevelTrack()));
     const sum = track.begin(now);
     const retired = this.#broker.totals.retired(vhost.name);
     for (let i = 0; i < COUNTERS.length; i++) sum[i] = retired[i] as number;

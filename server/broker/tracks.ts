@@ -1,12 +1,10 @@
 // The counters of one thing at the last two samples, and so its rates.
 // Always: (1) a rate is what was counted between these two, by the time between them: 0 until there are two; (2) a track never allocates after its
-// second sample, history aside, which has a fixed length.
+// second sample.
 // Refuses: to sample (sampler.ts).
 
-import { COUNTERS, type Counter, indexOfCounter } from './traffic.ts';
+import { COUNTERS, type Counter } from './traffic.ts';
 
-/** Five minutes of samples. */
-const HISTORY_MAX = 60;
 // Of the average of how fast a queue empties: half a minute smooths what consumers' prefetch takes in gulps.
 const DRAIN_MS = 30_000;
 
@@ -102,39 +100,5 @@ export class QueueTrack extends LevelTrack {
     super.noteLevels(ready, unacked);
     const { elapsedMs } = this;
     if (elapsedMs > 0) this.drainRate -= (this.readyRate + this.unackedRate + this.drainRate) * (1 - Math.exp(-elapsedMs / DRAIN_MS));
-  }
-}
-
-export interface Point {
-  readonly at: number;
-  readonly ready: number;
-  readonly unacked: number;
-  /** In the order of COUNTERS. */
-  readonly counters: readonly number[];
-}
-
-/** Of a vhost, or of all of them: its queues' counters together, those of queues that are gone too. */
-export class VhostTrack extends LevelTrack {
-  #history: Point[] = [];
-
-  /** Oldest first. */
-  get history(): readonly Point[] {
-    return this.#history;
-  }
-
-  override noteLevels(ready: number, unacked: number): void {
-    super.noteLevels(ready, unacked);
-    this.#history.push({ at: this.at, ready, unacked, counters: [...this.latest] });
-    if (this.#history.length > HISTORY_MAX) this.#history = this.#history.slice(-HISTORY_MAX);
-  }
-
-  /** Per second, over the whole history or its last `ms`. */
-  rateOver(counter: Counter, ms: number): number {
-    const last = this.#history.at(-1);
-    if (last === undefined) return 0;
-    const first = this.#history.find(({ at }) => at >= last.at - ms);
-    if (first === undefined || first.at === last.at) return 0;
-    const i = indexOfCounter(counter);
-    return (((last.counters[i] ?? 0) - (first.counters[i] ?? 0)) * 1000) / (last.at - first.at);
   }
 }

@@ -20,15 +20,10 @@ export interface QueueOptions {
   readonly number: number | undefined;
 }
 
-export interface QueueIdentity {
+export interface QueueIdentity extends Omit<QueueOptions, 'number'> {
   readonly name: string;
   /** Never reused, not even by a queue of the same name. */
   readonly number: number;
-  readonly durable: boolean;
-  readonly autoDelete: boolean;
-  readonly exclusiveOwner: object | undefined;
-  readonly arguments: FieldTable;
-  readonly settings: QueueSettings;
   readonly isTap: boolean;
 }
 

@@ -6,9 +6,10 @@ import type { Command } from 'commander';
 import { Api, apiAddress, DEFAULT_API_URL } from './api.ts';
 import { wholeNumber } from './arguments.ts';
 import { urlOption } from './connection.ts';
-import { ExitCode } from './exit-codes.ts';
-import { Output } from './output.ts';
+import type { ExitCode } from './exit-codes.ts';
+import type { Output } from './output.ts';
 import type { Terminal } from './terminal.ts';
+import { runInTerminal } from './verb-run.ts';
 
 const TIMEOUT_S = 60; // rabbitmqctl
 
@@ -48,30 +49,16 @@ export function addVhostFlags(command: Command, terminal: Terminal): Command {
 }
 
 export async function runApiVerb(terminal: Terminal, flags: ApiFlags, verb: (work: ApiWork) => Promise<ExitCode>): Promise<void> {
-  const stopping = new AbortController();
-  const forget = terminal.onInterrupt(() => stopping.abort());
-  terminal.output.on('error', (error) => stopping.abort(error));
-  const output = new Output(terminal, flags.json === true);
-  const note = (text: string): void => {
-    if (flags.quiet !== true && !output.json) output.note(text);
-  };
-  const done = async (fields: Readonly<Record<string, unknown>>, text: string): Promise<void> => {
-    if (output.json || flags.quiet !== true) await output.result(fields, () => text);
-  };
-  try {
-    const api = new Api({ address: apiAddress(flags.url), timeoutMs: flags.timeout * 1_000, signal: stopping.signal });
-    const code = await verb({ api, output, stop: stopping.signal, done, note });
-    output.check();
-    terminal.exit(output.isReaderGone ? ExitCode.Ok : code);
-  } catch (error) {
-    output.check();
-    if (output.isReaderGone) terminal.exit(ExitCode.Ok);
-    else if (stopping.signal.aborted) terminal.exit(ExitCode.Interrupted);
-    else throw error;
-  } finally {
-    output.done();
-    forget();
-  }
+  await runInTerminal(terminal, flags.json === true, async (output, stop) => {
+    const note = (text: string): void => {
+      if (flags.quiet !== true && !output.json) output.note(text);
+    };
+    const done = async (fields: Readonly<Record<string, unknown>>, text: string): Promise<void> => {
+      if (output.json || flags.quiet !== true) await output.result(fields, () => text);
+    };
+    const api = new Api({ address: apiAddress(flags.url), timeoutMs: flags.timeout * 1_000, signal: stop });
+    return await verb({ api, output, stop, done, note });
+  });
 }
 
 /** For texts: `queue 'orders' in vhost '/'`. */

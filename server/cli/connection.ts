@@ -5,8 +5,9 @@
 import { type Command, Option } from 'commander';
 import { type Connection, connect, LeveretError } from 'leveret-client';
 import { CliError, ExitCode } from './exit-codes.ts';
-import { Output, printable } from './output.ts';
+import { type Output, printable } from './output.ts';
 import type { Terminal } from './terminal.ts';
+import { runInTerminal } from './verb-run.ts';
 
 export const DEFAULT_URL = 'ws://127.0.0.1:15672/ws';
 
@@ -48,30 +49,22 @@ export async function runVerb(
   name: string,
   verb: (work: Work) => Promise<ExitCode>,
 ): Promise<void> {
-  const stopping = new AbortController();
-  const forget = terminal.onInterrupt(() => stopping.abort());
   const connections: Connection[] = [];
-  const open = async (): Promise<Connection> => {
-    const vhost = flags.vhost === undefined ? {} : { vhost: flags.vhost };
-    const connection = await connect(flags.url, { ...vhost, name: `leveret ${name}`, reconnect: false, signal: stopping.signal });
-    connections.push(connection);
-    return connection;
-  };
-  const output = new Output(terminal, flags.json === true);
-  terminal.output.on('error', (error) => stopping.abort(error));
   try {
-    const connection = await open();
-    const code = await verb({ connection, output, stop: stopping.signal, another: open });
-    output.check();
-    terminal.exit(output.isReaderGone ? ExitCode.Ok : code);
-  } catch (error) {
-    output.check();
-    if (output.isReaderGone) terminal.exit(ExitCode.Ok);
-    else if (stopping.signal.aborted) terminal.exit(ExitCode.Interrupted);
-    else throw translate(error, flags.url, connections.length === 0);
+    await runInTerminal(terminal, flags.json === true, async (output, stop) => {
+      const another = async (): Promise<Connection> => {
+        const vhost = flags.vhost === undefined ? {} : { vhost: flags.vhost };
+        const connection = await connect(flags.url, { ...vhost, name: `leveret ${name}`, reconnect: false, signal: stop });
+        connections.push(connection);
+        return connection;
+      };
+      try {
+        return await verb({ connection: await another(), output, stop, another });
+      } catch (error) {
+        throw translate(error, flags.url, connections.length === 0);
+      }
+    });
   } finally {
-    output.done();
-    forget();
     await Promise.allSettled(connections.map((connection) => connection.close()));
   }
 }

@@ -7,6 +7,7 @@ import type { JsonObject } from '../../shared/protocol/control.ts';
 import { isObject } from '../../shared/protocol/json.ts';
 import type { Operation } from '../broker/authorise.ts';
 import type { Broker } from '../broker/broker.ts';
+import type { Exchange } from '../broker/exchange.ts';
 import type { Account, Tag } from '../broker/login.ts';
 import type { Queue } from '../broker/queue.ts';
 import type { Turns } from '../ports.ts';
@@ -36,6 +37,7 @@ export interface RateSource {
   readonly publishers: Rates;
   /** Undefined: not measured yet. */
   queue(queue: Queue): LevelRates | undefined;
+  exchange(exchange: Exchange): Rates | undefined;
   /** Of its queues together. */
   vhost(name: string): LevelRates | undefined;
 }

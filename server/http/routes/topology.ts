@@ -13,24 +13,23 @@ import { acting, checkVhost } from '../acting.ts';
 import { fields, flag, table, text } from '../bodies.ts';
 import { badRequest, notFound } from '../http-error.ts';
 import { columns, list } from '../listing.ts';
-import { queueFields, showQueueFully } from '../queue-view.ts';
-import { type Call, Created, flagOf, objectOf, type Route, textOf } from '../route.ts';
+import { queueFields, showQueueFully, withRates } from '../queue-view.ts';
+import { type Call, Created, flagOf, objectOf, type RateSource, type Route, textOf } from '../route.ts';
 import { visibleVhosts } from './vhosts.ts';
 
-export function showExchange(vhost: Vhost, exchange: Exchange): object {
-  const { name, durable, autoDelete, internal } = exchange;
+export function showExchange(rates: RateSource | undefined, vhost: Vhost, exchange: Exchange): object {
+  const { name, durable, autoDelete, internal, shownType: type } = exchange;
   return {
-    ...{
-      name,
-      vhost: vhost.name,
-      type: exchange.shownType,
-      durable,
-      auto_delete: autoDelete,
-      internal,
-      arguments: plainTable(exchange.arguments),
-    },
-    ...{ user_who_performed_action: '', ...showHeld(exchange.policy) },
+    ...{ name, vhost: vhost.name, type, durable, auto_delete: autoDelete, internal, arguments: plainTable(exchange.arguments) },
+    ...{ user_who_performed_action: '', ...showHeld(exchange.policy), ...showTraffic(rates, exchange) },
   };
+}
+
+/** RabbitMQ leaves it out where nothing was published. */
+function showTraffic(rates: RateSource | undefined, exchange: Exchange): object {
+  const { publishedCount, routedCount } = exchange;
+  if (publishedCount === 0) return {};
+  return { message_stats: withRates({ publish_in: publishedCount, publish_out: routedCount }, rates?.exchange(exchange)) };
 }
 
 /** RabbitMQ shows an exchange's policy, and leaves one out that is not there. */
@@ -131,7 +130,7 @@ const listExchanges = (call: Call): unknown =>
       things: vhostsOf(call).flatMap((vhost) => [...vhost.exchanges.values()].map((exchange) => ({ vhost, exchange }))),
       nameOf: ({ exchange }) => exchange.name,
       placeOf: ({ vhost }) => vhost.name,
-      show: ({ vhost, exchange }) => showExchange(vhost, exchange),
+      show: ({ vhost, exchange }) => showExchange(call.rates, vhost, exchange),
     },
     call,
   );
@@ -261,7 +260,7 @@ export const topologyRoutes: readonly Route[] = [
     ...see,
     path: EXCHANGE,
     summary: 'Shows an exchange',
-    handle: (call) => columns(showExchange(vhostOf(call), exchangeOf(call)), call.query),
+    handle: (call) => columns(showExchange(call.rates, vhostOf(call), exchangeOf(call)), call.query),
   },
   {
     ...change,

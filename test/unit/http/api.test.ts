@@ -290,7 +290,9 @@ test('a queue is shown with what tools look at, and with rates where somebody me
   const still = { messages_details: { rate: 0 }, message_stats: { publish: 1, publish_details: { rate: 0 } } };
   expect((await server.ask('GET', '/api/queues/%2F/q', 'admin')).body).toMatchObject({ ...shown, ...still });
   const levels = { rate, readyRate: -4, unackedRate: 1 };
-  server = new ApiServer({ rates: { all: levels, publishers: { rate: () => 20 }, queue: () => levels, vhost: () => undefined } });
+  server = new ApiServer({
+    rates: { all: levels, publishers: { rate: () => 20 }, queue: () => levels, vhost: () => undefined, exchange: () => ({ rate }) },
+  });
   expect((await server.ask('GET', '/api/queues/%2F/q', 'admin')).body).toMatchObject({
     ...shown,
     messages_details: { rate: -3 },
@@ -302,6 +304,17 @@ test('a queue is shown with what tools look at, and with rates where somebody me
     queue_totals: { messages: 1, messages_details: { rate: -3 }, messages_ready_details: { rate: -4 } },
     message_stats: { publish: 1, publish_details: { rate: 20 }, deliver_get: 0, deliver_get_details: { rate: 15 } },
   });
+});
+
+test('an exchange shows what came in and what went out, once anything did', async () => {
+  expect((await server.ask('GET', '/api/exchanges/%2F/amq.topic', 'admin')).body).not.toHaveProperty('message_stats');
+  const stats = { publish_in: 1, publish_in_details: { rate: 0 }, publish_out: 1, publish_out_details: { rate: 0 } };
+  expect((await server.ask('GET', '/api/exchanges/%2F/amq.default', 'admin')).body).toMatchObject({ message_stats: stats });
+  const none = { rate: () => 0, readyRate: 0, unackedRate: 0 };
+  const exchange = () => ({ rate: (counter: string) => (counter === 'publish_in' ? 7 : 3) });
+  server = new ApiServer({ rates: { all: none, publishers: none, queue: () => none, vhost: () => undefined, exchange } });
+  const listed = (await server.ask('GET', '/api/exchanges/%2F?columns=name,message_stats.publish_in_details.rate', 'admin')).body;
+  expect(listed).toContainEqual({ name: '', message_stats: { publish_in_details: { rate: 7 } } });
 });
 
 const NO_RATES = { rate: () => 0, readyRate: 0, unackedRate: 0 };
@@ -324,7 +337,13 @@ describe('1,000 queues', () => {
     ['page=1&sort=message_stats.ack', 1_001],
   ] as const)('%s makes the counters of %i', async (query, made) => {
     const measured = new Set<Queue>();
-    const rates: RateSource = { all: NO_RATES, publishers: NO_RATES, queue: (queue) => void measured.add(queue), vhost: () => undefined };
+    const rates: RateSource = {
+      all: NO_RATES,
+      publishers: NO_RATES,
+      queue: (queue) => void measured.add(queue),
+      vhost: () => undefined,
+      exchange: () => undefined,
+    };
     const turns = { defer: (task: () => void) => void setImmediate(task) };
     expect((await createApi({ ...server.options, rates, turns })(request(query), HERE)).status).toBe(200);
     expect(measured.size).toBe(made);

@@ -26,6 +26,7 @@ describe('the overview', () => {
         },
         queue: (queue) => sampler?.queue(queue),
         vhost: (name) => sampler?.vhost(name),
+        exchange: (exchange) => sampler?.exchange(exchange),
       },
     });
     const { engine } = server;
